@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class EvaluationsConfig(AppConfig):
+    name = "touchstone.evaluations"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,123 @@
+"""Runs: the evaluation of one submission in one phase, their history and results, and the nodes."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from touchstone.submissions.models import Submission
+
+
+class RunStatus(models.TextChoices):
+    """Legal moves are in `state.py` and nowhere else."""
+
+    RECEIVED = "received"
+    CHECKING = "checking"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SCORED = "scored"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Node(models.Model):
+    """A worker node. It holds a token of its own and no database credentials."""
+
+    name = models.CharField(max_length=100, unique=True)
+    public = models.CharField(max_length=16, unique=True)
+    digest = models.CharField(max_length=64)
+    hello = models.JSONField(default=dict)
+    seen_at = models.DateTimeField(null=True)
+    disabled_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Run(models.Model):
+    """One evaluation, in one or more attempts. `attempt` is the fencing number."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    submission = models.OneToOneField(Submission, on_delete=models.CASCADE, related_name="run")
+    status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.RECEIVED)
+    queue = models.CharField(max_length=20, default="cpu")
+    attempt = models.PositiveSmallIntegerField(default=0)
+    node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="runs")
+    lease_until = models.DateTimeField(null=True)
+    deadline = models.DateTimeField(null=True, help_text="When the sweeper acts if nothing has happened.")
+    cancel_requested = models.BooleanField(default=False)
+    seed = models.BigIntegerField()
+    verdict = models.CharField(max_length=20, blank=True)
+    code = models.CharField(max_length=60, blank=True)
+    message = models.TextField(blank=True)
+    hint = models.TextField(blank=True)
+    log = models.TextField(blank=True)
+    engine = models.JSONField(null=True)
+    environment = models.JSONField(default=dict)
+    stages = models.JSONField(default=dict)
+    peak_memory = models.BigIntegerField(null=True)
+    counts_quota = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["queue", "queued_at"], condition=models.Q(status="queued"), name="run_queue"
+            ),
+            models.Index(
+                fields=["deadline"],
+                condition=models.Q(status__in=["received", "checking", "queued", "running"]),
+                name="run_deadline",
+            ),
+        ]
+
+
+class RunEvent(models.Model):
+    """One line of a run's history; `sequence` rises within a run."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    sequence = models.PositiveIntegerField()
+    attempt = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=12)  # status, stage, progress, log, note
+    message = models.TextField()
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["run", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="event_sequence_unique")]
+
+
+class Result(models.Model):
+    """One metric value of one run. NaN never gets in."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
+    position = models.PositiveSmallIntegerField()
+    key = models.CharField(max_length=200)
+    metric = models.CharField(max_length=100)
+    pillar = models.CharField(max_length=20)
+    title = models.CharField(max_length=200)
+    value = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    n = models.BigIntegerField(null=True)
+    unit = models.CharField(max_length=30, blank=True)
+    direction = models.CharField(max_length=10)
+    state = models.CharField(max_length=20)
+    reason = models.TextField(blank=True)
+    parameters = models.JSONField(default=dict)
+    details = models.JSONField(default=dict)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="result_key_unique"),
+            models.CheckConstraint(
+                condition=models.Q(value__isnull=True) | (models.Q(value__gt=float("-inf")) & models.Q(value__lt=float("inf"))),
+                name="result_value_finite",
+            ),
+        ]

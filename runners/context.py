@@ -1,0 +1,74 @@
+"""What a metric sees: labels, answers, attributes, and the model where it can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from runners.models.base import Model
+from runners.registry import Need
+from runners.spec.models import AttributeSpec, InputSpec, TaskSpec
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Inputs = npt.NDArray[np.float32]
+Names = npt.NDArray[np.object_]
+
+_REASONS: dict[Need, str] = {
+    "predictions": "the submission gave no class for each item",
+    "probabilities": "the submission gave classes only; this metric needs a probability for each class",
+    "queries": "this kind of submission cannot be asked again: it is a file of answers, not a model",
+    "gradients": "white-box: needs the model's gradients, which only a `model` submission gives",
+    "attributes": "the data split has no such attribute",
+    "favourable": "the competition declares no favourable class",
+    "binary": "defined for two classes only",
+}
+
+
+@dataclass(frozen=True)
+class MetricContext:
+    """Everything a metric may use. Arrays are aligned: row i is item `ids[i]`.
+
+    `labels` and `predictions` are class indices (int64, shape (n,)); `probabilities` is
+    (n, classes), float64, rows sum to one; `inputs` is (n, *shape), float32. `attributes` maps
+    a name to n strings or None. `clusters` holds n cluster ids, or None where items are independent.
+    """
+
+    task: TaskSpec
+    ids: Names
+    labels: IntArray
+    predictions: IntArray | None = None
+    probabilities: FloatArray | None = None
+    inputs: Inputs | None = None
+    input: InputSpec | None = None
+    model: Model | None = None
+    attributes: dict[str, Names] = field(default_factory=dict)
+    attribute_specs: dict[str, AttributeSpec] = field(default_factory=dict)
+    clusters: Names | None = None
+    seed: int = 0
+    progress: Callable[[str, float], None] = lambda _message, _share: None
+
+    @property
+    def n(self) -> int:
+        return int(self.labels.shape[0])
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator of its own for each purpose: adding a metric never changes another's draws."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def missing(self, needs: Iterable[Need]) -> str:
+        """Why this context cannot serve `needs`, or the empty string."""
+        access = self.model.access if self.model is not None else frozenset()
+        have: dict[Need, bool] = {
+            "predictions": self.predictions is not None,
+            "probabilities": self.probabilities is not None,
+            "queries": "queries" in access and self.inputs is not None,
+            "gradients": "gradients" in access and self.inputs is not None,
+            "attributes": bool(self.attributes),
+            "favourable": self.task.favourable_index is not None,
+            "binary": self.task.kind == "binary",
+        }
+        return "; ".join(_REASONS[need] for need in needs if not have[need])

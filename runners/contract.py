@@ -1,0 +1,202 @@
+"""What the server and a node say to each other: RunSpec in, RunResult out.
+
+Frozen, typed, JSON in both directions, with a `schema_version`. Imports nothing heavy, so
+the server, the client and the node share it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from runners.spec.models import (
+    AggregateSpec,
+    AttributeSpec,
+    InputSpec,
+    MetricUse,
+    ResourceSpec,
+    SubmissionKind,
+    TaskSpec,
+)
+
+SCHEMA_VERSION = 1
+
+State = Literal["ok", "undefined", "too_few", "not_applicable", "failed"]
+Direction = Literal["maximise", "minimise", "zero", "one", "none"]
+
+
+class Verdict(StrEnum):
+    """How an attempt ended. Displayed by the priority of `VERDICT_PRIORITY`."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    OUTPUT_LIMIT = "output_limit"
+    CRASH = "crash"
+    INVALID_OUTPUT = "invalid_output"
+    SCORER = "scorer"
+    PLATFORM = "platform"
+
+
+#: Our own faults are never mixed with the participant's: first match is shown.
+VERDICT_PRIORITY = (
+    Verdict.PLATFORM,
+    Verdict.SCORER,
+    Verdict.TIMEOUT,
+    Verdict.MEMORY,
+    Verdict.OUTPUT_LIMIT,
+    Verdict.CRASH,
+    Verdict.INVALID_OUTPUT,
+    Verdict.OK,
+)
+
+PARTICIPANT_VERDICTS = frozenset(
+    {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.OUTPUT_LIMIT, Verdict.CRASH, Verdict.INVALID_OUTPUT}
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRef(_Frozen):
+    """A file by content. `url` is signed for one attempt and absent in stored specs."""
+
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    url: str = ""
+
+
+class SplitRef(_Frozen):
+    """A data split as the node gets it: its files keep their relative names."""
+
+    name: str
+    visibility: Literal["public", "inputs", "hidden"]
+    digest: str
+    files: tuple[FileRef, ...]
+
+
+class SubmissionRef(_Frozen):
+    """The artifact under evaluation. `image` names an image that the node's engine already holds."""
+
+    id: str
+    kind: SubmissionKind
+    files: tuple[FileRef, ...] = ()
+    image: str = ""
+
+
+class RunSpec(_Frozen):
+    """Everything one attempt needs. `attempt` is the fencing number."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    attempt: int = Field(ge=1)
+    competition: str
+    phase: str
+    submission: SubmissionRef
+    task: TaskSpec
+    input: InputSpec | None
+    attributes: dict[str, AttributeSpec]
+    aggregate: AggregateSpec | None = None
+    resources: ResourceSpec
+    metrics: tuple[MetricUse, ...]
+    split: SplitRef
+    sample: SplitRef | None = None
+    seed: int
+    lease_seconds: int = 60
+
+
+class MetricResult(_Frozen):
+    """One number of one run. `value` is None unless `state` is ok; `reason` then says why.
+
+    `key` is unique within a run: `<alias or metric>[.sub][[attribute][=group]]`.
+    `low`, `high`: a 95 % interval in the metric's own unit, None where none can be given.
+    `n`: the number of items (or clusters, or queries) that the value rests on.
+    """
+
+    key: str
+    metric: str
+    pillar: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str = ""
+    direction: Direction
+    state: State = "ok"
+    reason: str = ""
+    title: str = ""
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class EngineReport(_Frozen):
+    """What a self-test found. `not_enforced` is shown on every run of this engine."""
+
+    name: str
+    ok: bool
+    version: str = ""
+    isolation: str = ""
+    not_enforced: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class RunEvent(_Frozen):
+    """One line of a run's history. `at` is an ISO 8601 time in UTC."""
+
+    at: str
+    kind: Literal["stage", "progress", "log", "note"]
+    message: str
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class RunResult(_Frozen):
+    """What a node reports once per attempt."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    attempt: int
+    verdict: Verdict
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    results: tuple[MetricResult, ...] = ()
+    stages: dict[str, float] = Field(default_factory=dict)
+    engine: EngineReport | None = None
+    environment: dict[str, JsonValue] = Field(default_factory=dict)
+    peak_memory: int | None = None
+    log: str = ""
+
+
+class NodeHello(_Frozen):
+    """What a node tells about itself when it registers."""
+
+    name: str
+    queues: tuple[str, ...]
+    engines: tuple[EngineReport, ...]
+    cpus: int
+    memory: int
+    gpus: tuple[str, ...] = ()
+    version: str = ""
+
+
+class EventBatch(_Frozen):
+    """Events of one attempt, in order."""
+
+    events: tuple[RunEvent, ...]
+
+
+class Lease(_Frozen):
+    """The answer to a renewal. `cancel` asks the node to stop at once."""
+
+    seconds: int
+    cancel: bool = False
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """The JSON form of a contract model."""
+    return model.model_dump(mode="json")

@@ -1,0 +1,111 @@
+"""The contract of an engine: something that runs one hostile process and tells how it ended.
+
+Which failures are results and which are the engine's own:
+
+* a process that crashes, hangs, or is killed for memory is a *result* (`Exit`);
+* an engine that cannot start it for reasons of its own raises `RetryableError`;
+* an image that cannot be started through the participant's doing raises `ParticipantFault`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from runners.contract import EngineReport
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes and seconds; `memory` includes swap."""
+
+    memory: int
+    cpus: float
+    seconds: float
+    tmp: int
+    pids: int = 128
+    files: int = 1024
+    log: int = 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sandboxed process.
+
+    `image`: an image of the engine by id or digest; None is the platform's own Python runtime.
+    `argv`: what to run; empty keeps the image's own entry point.
+    `folder`: a host folder shown read-only at `/submission`, or None.
+    `channel`: a host folder shown at `/run/touchstone`; the platform listens on `channel.sock` in it.
+    """
+
+    run: str
+    attempt: int
+    limits: Limits
+    argv: tuple[str, ...] = ()
+    image: str | None = None
+    folder: Path | None = None
+    channel: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended. `memory` is true if anything in the sandbox was killed for memory."""
+
+    code: int | None
+    memory: bool = False
+    timeout: bool = False
+    killed: bool = False
+
+
+class Sandbox(Protocol):
+    """A started job."""
+
+    def poll(self) -> Exit | None:
+        """None while it runs."""
+        ...
+
+    def wait(self, seconds: float) -> Exit | None:
+        """Wait at most so long; None if it still runs."""
+        ...
+
+    def kill(self) -> None:
+        """End every process of the sandbox. Safe to repeat."""
+        ...
+
+    def logs(self) -> bytes:
+        """The last bytes of stdout and stderr, at most `limits.log`."""
+        ...
+
+    def peak_memory(self) -> int | None:
+        """Peak bytes of the whole sandbox, or None where the engine cannot tell."""
+        ...
+
+    def close(self) -> None:
+        """Kill, and remove everything it left. Safe to repeat."""
+        ...
+
+
+class Engine(Protocol):
+    """Runs jobs. `name` is its registered name."""
+
+    name: str
+
+    def self_test(self) -> EngineReport:
+        """Really start sandboxes and try to break out; say what is not enforced."""
+        ...
+
+    def start(self, job: Job) -> Sandbox: ...
+
+    def load_image(self, archive: Path, *, limit: int) -> str:
+        """Take a checked `docker save` archive; return the id to run it by. Raises `UserError`."""
+        ...
+
+    def has_image(self, image: str) -> bool: ...
+
+    def reap(self, keep: Collection[str]) -> list[str]:
+        """Remove what belongs to runs not in `keep`; return what was removed."""
+        ...

@@ -1,0 +1,286 @@
+"""One decorator per extension point: `@metric`, `@attack`, `@engine`.
+
+Extensions are found by importing the packages `runners.metrics`, `runners.attacks` and
+`runners.engines`, and through the entry point groups `touchstone.metrics`,
+`touchstone.attacks` and `touchstone.engines`. `catalogue()` is the JSON that the server and
+the client show and validate against; it is committed as `runners/spec/catalogue.json`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
+
+from runners.contract import Direction, MetricResult, State
+from runners.errors import ScorerFault, UserError
+
+if TYPE_CHECKING:
+    from runners.context import MetricContext
+
+Need = Literal["predictions", "probabilities", "queries", "gradients", "attributes", "favourable", "binary"]
+Access = Literal["queries", "gradients"]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """What a metric returns. Undefined is `value=None` with a state and a reason, never 0 or NaN."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str | None = None
+    state: State = "ok"
+    reason: str = ""
+    direction: Direction | None = None
+    title: str = ""
+    details: dict[str, JsonValue] = field(default_factory=dict)
+
+
+def undefined(reason: str, *, n: int | None = None, state: State = "undefined") -> MetricValue:
+    """A value that does not exist, and why."""
+    return MetricValue(None, n=n, state=state, reason=reason)
+
+
+#: A metric returns one value, or several by sub-key: "" is the metric itself, "robust_accuracy"
+#: becomes `<prefix>.robust_accuracy`, "[gender]" becomes `<prefix>[gender]`.
+MetricReturn = MetricValue | Mapping[str, MetricValue]
+MetricFunction = Callable[..., MetricReturn]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A registered metric."""
+
+    name: str
+    title: str
+    function: MetricFunction
+    direction: Direction
+    range: tuple[float | None, float | None]
+    unit: str
+    needs: tuple[Need, ...]
+    results: tuple[str, ...]
+    reference: str
+    parameters: type[BaseModel]
+
+    @property
+    def pillar(self) -> str:
+        return self.name.split(".", 1)[0]
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.function) or "").split("\n\n", 1)[0].replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class AttackInfo:
+    """A registered attack: `function(model, x, y, *, norm, eps, value_range, rng, **parameters)`."""
+
+    name: str
+    title: str
+    function: Callable[..., Any]
+    requires: Access
+    norms: tuple[str, ...]
+    reference: str
+    parameters: type[BaseModel]
+
+
+_METRICS: dict[str, MetricInfo] = {}
+_ATTACKS: dict[str, AttackInfo] = {}
+_ENGINES: dict[str, type[Any]] = {}
+_LOADED: set[str] = set()
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type[Any])
+
+
+def _parameter_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+    """The keyword-only arguments of a function as a model that refuses unknown keys."""
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for key, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in _ATTACK_ARGUMENTS:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[key] = (hints[key], default)
+    return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+#: Given by the caller of an attack, not by competition.yml.
+_ATTACK_ARGUMENTS = frozenset({"norm", "eps", "value_range", "rng"})
+
+
+def metric(
+    name: str,
+    *,
+    title: str,
+    direction: Direction,
+    range: tuple[float | None, float | None],  # noqa: A002 - the field's word
+    unit: str = "",
+    needs: tuple[Need, ...] = (),
+    results: tuple[str, ...] = ("",),
+    reference: str = "",
+) -> Callable[[F], F]:
+    """Register `function(ctx: MetricContext, *, <typed parameters>) -> MetricReturn`.
+
+    Args:
+        name: `<pillar>.<metric>`, the field's name.
+        direction: `maximise`, `minimise`, `zero` (ideal 0), `one` (ideal 1) or `none`.
+        range: smallest and largest possible value; None is unbounded.
+        needs: what the submission or data must offer; anything missing gives `not_applicable`.
+        results: sub-keys it may return ("" for itself; "[attribute]" per attribute).
+        reference: the source of the definition.
+    """
+
+    def register(function: F) -> F:
+        if name in _METRICS:
+            raise ValueError(f"metric {name} is registered twice")
+        _METRICS[name] = MetricInfo(
+            name=name, title=title, function=function, direction=direction, range=range, unit=unit,
+            needs=needs, results=results, reference=reference, parameters=_parameter_model(name, function),
+        )  # fmt: skip
+        return function
+
+    return register
+
+
+def attack(name: str, *, title: str, requires: Access, norms: tuple[str, ...], reference: str) -> Callable[[F], F]:
+    """Register an attack: `function(model, x, y, *, norm, eps, value_range, rng, <typed parameters>)`.
+
+    It returns adversarial inputs of the shape of `x`. It need not be trusted: the caller clips,
+    measures and asks the model again.
+    """
+
+    def register(function: F) -> F:
+        if name in _ATTACKS:
+            raise ValueError(f"attack {name} is registered twice")
+        _ATTACKS[name] = AttackInfo(
+            name=name, title=title, function=function, requires=requires, norms=norms, reference=reference,
+            parameters=_parameter_model(name, function),
+        )  # fmt: skip
+        return function
+
+    return register
+
+
+def engine(name: str) -> Callable[[C], C]:
+    """Register a class that implements `runners.engines.base.Engine`."""
+
+    def register(cls: C) -> C:
+        _ENGINES[name] = cls
+        return cls
+
+    return register
+
+
+def _load(kind: str) -> None:
+    if kind in _LOADED:
+        return
+    package = importlib.import_module(f"runners.{kind}")
+    for module in pkgutil.walk_packages(package.__path__, f"runners.{kind}."):
+        importlib.import_module(module.name)
+    for point in entry_points(group=f"touchstone.{kind}"):
+        point.load()
+    _LOADED.add(kind)
+
+
+def metrics() -> dict[str, MetricInfo]:
+    """All metrics by name, in order of name."""
+    _load("metrics")
+    return dict(sorted(_METRICS.items()))
+
+
+def attacks() -> dict[str, AttackInfo]:
+    """All attacks by name, in order of name."""
+    _load("attacks")
+    return dict(sorted(_ATTACKS.items()))
+
+
+def engines() -> dict[str, type[Any]]:
+    """All engine classes by name."""
+    _load("engines")
+    return dict(_ENGINES)
+
+
+def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    if name in known:
+        return known[name]
+    close = get_close_matches(name, known, n=3)
+    hint = f"Did you mean {', '.join(close)}?" if close else f"Known: {', '.join(known)}."
+    raise UserError(f"There is no {kind} named {name!r}.", hint=hint, code=f"unknown_{kind}")
+
+
+def get_metric(name: str) -> MetricInfo:
+    """A metric by name. Raises `UserError` that lists close matches."""
+    info: MetricInfo = _find("metric", name, metrics())
+    return info
+
+
+def get_attack(name: str) -> AttackInfo:
+    """An attack by name. Raises `UserError` that lists close matches."""
+    info: AttackInfo = _find("attack", name, attacks())
+    return info
+
+
+def parse_parameters(info: MetricInfo | AttackInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Typed parameters with defaults filled in. Raises `ScorerFault` naming each wrong one."""
+    try:
+        model = info.parameters.model_validate(dict(given))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ScorerFault(f"{info.name} has wrong parameters. " + "; ".join(lines)) from error
+    return {key: getattr(model, key) for key in info.parameters.model_fields}
+
+
+def measure(
+    name: str, prefix: str, parameters: Mapping[str, Any], ctx: MetricContext, *, parse: bool = True
+) -> Iterator[MetricResult]:
+    """Compute one metric and yield its results; anything missing is `not_applicable` with the reason."""
+    info = get_metric(name)
+    typed = parse_parameters(info, parameters) if parse else dict(parameters)
+    started = time.perf_counter()
+    missing = ctx.missing(info.needs)
+    values: MetricReturn = (
+        undefined(missing, state="not_applicable") if missing else info.function(ctx, **typed)
+    )
+    seconds = time.perf_counter() - started
+    if isinstance(values, MetricValue):
+        values = {"": values}
+    shown = {key: value for key, value in parameters.items() if value is not None}
+    for sub, value in values.items():
+        joint = "" if not sub or sub.startswith("[") else "."
+        yield MetricResult(
+            key=f"{prefix}{joint}{sub}", metric=name, pillar=info.pillar, value=value.value, low=value.low,
+            high=value.high, n=value.n, unit=info.unit if value.unit is None else value.unit,
+            direction=value.direction or info.direction, state=value.state, reason=value.reason,
+            title=value.title or info.title, details=value.details, parameters=shown, seconds=seconds,
+        )  # fmt: skip
+
+
+def catalogue() -> dict[str, Any]:
+    """Metrics and attacks as JSON: what they mean, need and take."""
+    return {
+        "metrics": {
+            name: {
+                "title": m.title, "pillar": m.pillar, "summary": m.summary, "direction": m.direction,
+                "range": list(m.range), "unit": m.unit, "needs": list(m.needs), "results": list(m.results),
+                "reference": m.reference, "parameters": m.parameters.model_json_schema(),
+            }
+            for name, m in metrics().items()
+        },
+        "attacks": {
+            name: {
+                "title": a.title, "requires": a.requires, "norms": list(a.norms), "reference": a.reference,
+                "parameters": a.parameters.model_json_schema(),
+            }
+            for name, a in attacks().items()
+        },
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""competition.yml: typed models, validator and published schema. Light: no torch, no Django."""

@@ -1,0 +1,263 @@
+"""competition.yml as typed models. Unknown keys are errors; nothing here reads a file.
+
+Field names are the keys of the file. `description` texts go into the published JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?\s*$")
+_TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
+_SIZE_UNITS = {
+    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(value: object) -> object:
+    """`4GiB` → bytes. Numbers are bytes."""
+    if isinstance(value, str):
+        match = _SIZE.match(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a size; write for example 512MiB or 4GiB")
+        return int(float(match[1]) * _SIZE_UNITS[match[2] or "B"])
+    return value
+
+
+def parse_duration(value: object) -> object:
+    """`30m` → seconds. Numbers are seconds."""
+    if isinstance(value, str):
+        match = _TIME.match(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a duration; write for example 90s, 30m or 2h")
+        return float(match[1]) * _TIME_UNITS[match[2] or "s"]
+    return value
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs a zone; write for example 2026-01-31T23:59Z")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+Moment = Annotated[datetime, AfterValidator(_aware)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+
+
+class SubmissionKind(StrEnum):
+    """How a submission answers (DESIGN §4)."""
+
+    PREDICTIONS = "predictions"
+    MODEL = "model"
+    CONTAINER = "container"
+    CODE = "code"
+
+
+class SpecModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class TaskSpec(SpecModel):
+    """What is predicted. `positive` is the class that rates are about, `favourable` the outcome people want."""
+
+    kind: Literal["binary", "multiclass"]
+    classes: tuple[str, ...] = Field(min_length=2, description="Class names, in the order of the model's outputs.")
+    positive: str | None = Field(None, description="Binary only: the class TPR, FPR and AUC are about. Default: the last class.")
+    favourable: str | None = Field(None, description="The outcome that is good for the person. Fairness metrics need it.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskSpec:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes has a name twice")
+        if self.kind == "binary" and len(self.classes) != 2:
+            raise ValueError(f"a binary task has two classes, not {len(self.classes)}")
+        for field in ("positive", "favourable"):
+            name = getattr(self, field)
+            if name is not None and name not in self.classes:
+                raise ValueError(f"{field} is {name!r}, which is not among classes {list(self.classes)}")
+        return self
+
+    @property
+    def positive_index(self) -> int:
+        """Index of the positive class; the last one unless declared."""
+        return self.classes.index(self.positive) if self.positive else len(self.classes) - 1
+
+    @property
+    def favourable_index(self) -> int | None:
+        return self.classes.index(self.favourable) if self.favourable else None
+
+
+class InputSpec(SpecModel):
+    """One item as the model gets it: `shape` and `dtype`, values within `range`."""
+
+    kind: Literal["tabular", "image", "array"]
+    shape: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1, description="Shape of one item, without the batch axis.")
+    dtype: Literal["float32"] = "float32"
+    range: tuple[float, float] = Field((0.0, 1.0), description="Smallest and largest legal value; attacks stay inside.")
+    features: tuple[str, ...] = Field((), description="Tabular only: column names, in order.")
+    output: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="What a queried model answers. Prediction files always hold probabilities."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InputSpec:
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"range must rise, not {list(self.range)}")
+        if self.kind == "tabular" and (len(self.shape) != 1 or len(self.features) != self.shape[0]):
+            raise ValueError(f"tabular input has shape [number of features]; features names {len(self.features)}, shape is {list(self.shape)}")
+        return self
+
+
+class ConceptSpec(SpecModel):
+    term: str = Field(min_length=1)
+    definition: str = Field(min_length=1)
+    source: str = ""
+
+
+class PageSpec(SpecModel):
+    slug: Slug
+    title: str = Field(min_length=1)
+    file: str = Field(description="Markdown file inside the bundle.")
+
+
+class DataSpec(SpecModel):
+    """A data split: a folder of the bundle and who may see what of it."""
+
+    path: str
+    visibility: Literal["public", "inputs", "hidden"]
+
+
+class AttributeSpec(SpecModel):
+    """A column of the splits' attributes. `privileged` is compared with `unprivileged` (default: every other value)."""
+
+    privileged: str
+    unprivileged: tuple[str, ...] = ()
+    protected: bool = True
+    minimum: int = Field(30, ge=1, description="Groups with fewer items get the state too_few.")
+
+
+class AggregateSpec(SpecModel):
+    """How items of one cluster become one decision (frames of a video)."""
+
+    by: Name
+    rule: Literal["mean", "median", "max"] = "mean"
+
+
+class ResourceSpec(SpecModel):
+    """Limits of one run."""
+
+    cpus: float = Field(1.0, gt=0, le=256)
+    memory: Size = 2**30
+    gpus: int = Field(0, ge=0, le=64)
+    time: Duration = Field(600.0, description="Wall clock for the whole run.")
+    start: Duration = Field(60.0, description="From start to ready.")
+    disk: Size = Field(2**28, description="Size of /tmp.")
+    image: Size = Field(8 * 2**30, description="Largest image, unpacked.")
+    log: Size = Field(2**20, description="Log bytes kept.")
+
+
+class SubmissionSpec(SpecModel):
+    kinds: tuple[SubmissionKind, ...] = Field(min_length=1)
+    resources: ResourceSpec = Field(default_factory=lambda: ResourceSpec())
+    size: Size = Field(2**31, description="Largest artifact.")
+
+
+class LimitSpec(SpecModel):
+    """Submissions per participant. Faults of the platform never count."""
+
+    per_day: int | None = Field(None, ge=1)
+    total: int | None = Field(None, ge=1)
+
+
+class PhaseSpec(SpecModel):
+    slug: Slug
+    title: str = ""
+    split: str
+    opens: Moment
+    closes: Moment | None = None
+    limits: LimitSpec = Field(default_factory=lambda: LimitSpec())
+    feedback: Literal["full", "rounded", "ladder", "none"] = "full"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PhaseSpec:
+        if self.closes is not None and self.closes <= self.opens:
+            raise ValueError(f"closes ({self.closes.isoformat()}) is not after opens ({self.opens.isoformat()})")
+        return self
+
+
+class MetricUse(BaseModel):
+    """A metric with its parameters. Parameters are the other keys; the catalogue types them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    use: str
+    alias: Name | None = Field(None, alias="as")
+
+    @property
+    def parameters(self) -> dict[str, JsonValue]:
+        return dict(self.model_extra or {})
+
+    @property
+    def prefix(self) -> str:
+        """First part of the keys of the results."""
+        return self.alias or self.use
+
+
+class UtilitySpec(SpecModel):
+    """A share of the trust score. The anchors are fixed: `worst` maps to 0, `best` to 1."""
+
+    weight: float = Field(gt=0)
+    worst: float | None = None
+    best: float | None = None
+
+
+def _utility(value: Any) -> Any:
+    return {"weight": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class LeaderboardSpec(SpecModel):
+    """`rank_by` is a result key, or `trust`: the weighted mean of anchored utilities."""
+
+    slug: Slug
+    title: str = ""
+    phase: str | None = Field(None, description="Default: one board for each phase.")
+    rank_by: str
+    columns: tuple[str, ...] = Field((), description="Result keys shown. Default: all.")
+    gates: tuple[str, ...] = Field((), description="Conditions a run must meet to be ranked, e.g. abs(KEY) <= 0.1.")
+    utility: dict[str, Annotated[UtilitySpec, BeforeValidator(_utility)]] = Field(default_factory=dict)
+    entry: Literal["best", "last"] = "best"
+
+
+class CompetitionSpec(SpecModel):
+    """The whole of competition.yml."""
+
+    touchstone: Literal[1]
+    slug: Slug
+    title: str = Field(min_length=1, max_length=200)
+    summary: str = Field("", max_length=500)
+    visibility: Literal["public", "unlisted", "private"] = "public"
+    licence: str = ""
+    pages: tuple[PageSpec, ...] = ()
+    terms: str = Field("", description="Markdown file with the terms participants accept on joining.")
+    data_card: str = Field("", description="Markdown file: source, licence, sha256, known limits.")
+    starting_kit: str = Field("", description="Folder offered as a zip.")
+    task: TaskSpec
+    input: InputSpec | None = None
+    concepts: tuple[ConceptSpec, ...] = ()
+    data: dict[Name, DataSpec] = Field(min_length=1)
+    attributes: dict[Name, AttributeSpec] = Field(default_factory=dict)
+    aggregate: AggregateSpec | None = None
+    submission: SubmissionSpec
+    phases: tuple[PhaseSpec, ...] = Field(min_length=1)
+    metrics: tuple[MetricUse, ...] = Field(min_length=1)
+    leaderboards: tuple[LeaderboardSpec, ...] = Field(min_length=1)
