@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,8 @@ class MetricContext:
     `labels` and `predictions` are class indices (int64, shape (n,)); `probabilities` is
     (n, classes), float64, rows sum to one; `inputs` is (n, *shape), float32. `attributes` maps
     a name to n strings or None. `clusters` holds n cluster ids, or None where items are independent.
+    `progress(message, share)` tells how far a long metric is; `clock` gives seconds and is what
+    every timing uses, so that tests can put their own time in.
     """
 
     task: TaskSpec
@@ -50,6 +53,7 @@ class MetricContext:
     clusters: Names | None = None
     seed: int = 0
     progress: Callable[[str, float], None] = lambda _message, _share: None
+    clock: Callable[[], float] = time.perf_counter
 
     @property
     def n(self) -> int:
@@ -57,7 +61,7 @@ class MetricContext:
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator of its own for each purpose: adding a metric never changes another's draws."""
-        return np.random.default_rng([self.seed, *purpose.encode()])
+        return np.random.default_rng([self.seed & (2**64 - 1), *purpose.encode()])
 
     def missing(self, needs: Iterable[Need]) -> str:
         """Why this context cannot serve `needs`, or the empty string."""

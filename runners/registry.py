@@ -11,20 +11,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 
-from runners.contract import Direction, MetricResult, State
+from runners.contract import Direction, State
 from runners.errors import ScorerFault, UserError
-
-if TYPE_CHECKING:
-    from runners.context import MetricContext
 
 Need = Literal["predictions", "probabilities", "queries", "gradients", "attributes", "favourable", "binary"]
 Access = Literal["queries", "gradients"]
@@ -58,8 +54,23 @@ MetricFunction = Callable[..., MetricReturn]
 
 
 @dataclass(frozen=True)
+class Column:
+    """One result of a metric: its sub-key, and what differs from the metric's own title, unit, direction, range.
+
+    `key` is "" for the metric itself, a word, "[attribute]" (one a protected attribute) or
+    "[attribute=group]" (one a value of the attribute).
+    """
+
+    key: str
+    title: str = ""
+    unit: str | None = None
+    direction: Direction | None = None
+    range: tuple[float | None, float | None] | None = None
+
+
+@dataclass(frozen=True)
 class MetricInfo:
-    """A registered metric."""
+    """A registered metric. `columns` has title, unit, direction and range filled in, one for each of `results`."""
 
     name: str
     title: str
@@ -71,10 +82,19 @@ class MetricInfo:
     results: tuple[str, ...]
     reference: str
     parameters: type[BaseModel]
+    columns: tuple[Column, ...] = ()
 
     @property
     def pillar(self) -> str:
         return self.name.split(".", 1)[0]
+
+    def column(self, sub: str) -> Column:
+        """The column that a returned sub-key belongs to: `[sex]` and `[sex=Male]` belong to their templates."""
+        kinds = ("[attribute=group]", "[attribute]") if sub.startswith("[") else (sub,)
+        for column in self.columns:
+            if column.key in kinds:
+                return column
+        raise ValueError(f"metric {self.name} returned {sub!r}, which is not among its results {list(self.results)}")
 
     @property
     def summary(self) -> str:
@@ -103,15 +123,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[Any])
 
 
-def _parameter_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    """The keyword-only arguments of a function as a model that refuses unknown keys."""
+def _parameter_model(
+    name: str, function: Callable[..., Any], *, without: frozenset[str] = frozenset()
+) -> type[BaseModel]:
+    """The keyword-only arguments of a function as a model that refuses unknown keys.
+
+    A function with `**parameters` passes them on (to an attack), which checks them itself; the schema
+    then still names no others, for who validates it adds those of the attack.
+    """
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
+    config = ConfigDict(extra="forbid")
     for key, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in _ATTACK_ARGUMENTS:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in without:
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[key] = (hints[key], default)
-    return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid"), **fields)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
+    return create_model(f"{name}_parameters", __config__=config, **fields)
 
 
 #: Given by the caller of an attack, not by competition.yml.
@@ -126,7 +155,7 @@ def metric(
     range: tuple[float | None, float | None],  # noqa: A002 - the field's word
     unit: str = "",
     needs: tuple[Need, ...] = (),
-    results: tuple[str, ...] = ("",),
+    results: tuple[str | Column, ...] = ("",),
     reference: str = "",
 ) -> Callable[[F], F]:
     """Register `function(ctx: MetricContext, *, <typed parameters>) -> MetricReturn`.
@@ -136,16 +165,26 @@ def metric(
         direction: `maximise`, `minimise`, `zero` (ideal 0), `one` (ideal 1) or `none`.
         range: smallest and largest possible value; None is unbounded.
         needs: what the submission or data must offer; anything missing gives `not_applicable`.
-        results: sub-keys it may return ("" for itself; "[attribute]" per attribute).
+        results: sub-keys it may return ("" for itself; "[attribute]" per attribute; "[attribute=group]" per
+            value of one), or a `Column` where title, unit, direction or range differ from the metric's.
         reference: the source of the definition.
     """
 
     def register(function: F) -> F:
         if name in _METRICS:
             raise ValueError(f"metric {name} is registered twice")
+        given = tuple(Column(result) if isinstance(result, str) else result for result in results)
+        columns = tuple(
+            Column(
+                key=column.key, title=column.title or title, unit=unit if column.unit is None else column.unit,
+                direction=column.direction or direction, range=column.range or range,
+            )
+            for column in given
+        )  # fmt: skip
         _METRICS[name] = MetricInfo(
             name=name, title=title, function=function, direction=direction, range=range, unit=unit,
-            needs=needs, results=results, reference=reference, parameters=_parameter_model(name, function),
+            needs=needs, results=tuple(column.key for column in columns), reference=reference,
+            parameters=_parameter_model(name, function), columns=columns,
         )  # fmt: skip
         return function
 
@@ -164,7 +203,7 @@ def attack(name: str, *, title: str, requires: Access, norms: tuple[str, ...], r
             raise ValueError(f"attack {name} is registered twice")
         _ATTACKS[name] = AttackInfo(
             name=name, title=title, function=function, requires=requires, norms=norms, reference=reference,
-            parameters=_parameter_model(name, function),
+            parameters=_parameter_model(name, function, without=_ATTACK_ARGUMENTS),
         )  # fmt: skip
         return function
 
@@ -237,32 +276,7 @@ def parse_parameters(info: MetricInfo | AttackInfo, given: Mapping[str, Any]) ->
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ScorerFault(f"{info.name} has wrong parameters. " + "; ".join(lines)) from error
-    return {key: getattr(model, key) for key in info.parameters.model_fields}
-
-
-def measure(
-    name: str, prefix: str, parameters: Mapping[str, Any], ctx: MetricContext, *, parse: bool = True
-) -> Iterator[MetricResult]:
-    """Compute one metric and yield its results; anything missing is `not_applicable` with the reason."""
-    info = get_metric(name)
-    typed = parse_parameters(info, parameters) if parse else dict(parameters)
-    started = time.perf_counter()
-    missing = ctx.missing(info.needs)
-    values: MetricReturn = (
-        undefined(missing, state="not_applicable") if missing else info.function(ctx, **typed)
-    )
-    seconds = time.perf_counter() - started
-    if isinstance(values, MetricValue):
-        values = {"": values}
-    shown = {key: value for key, value in parameters.items() if value is not None}
-    for sub, value in values.items():
-        joint = "" if not sub or sub.startswith("[") else "."
-        yield MetricResult(
-            key=f"{prefix}{joint}{sub}", metric=name, pillar=info.pillar, value=value.value, low=value.low,
-            high=value.high, n=value.n, unit=info.unit if value.unit is None else value.unit,
-            direction=value.direction or info.direction, state=value.state, reason=value.reason,
-            title=value.title or info.title, details=value.details, parameters=shown, seconds=seconds,
-        )  # fmt: skip
+    return {key: getattr(model, key) for key in info.parameters.model_fields} | (model.model_extra or {})
 
 
 def catalogue() -> dict[str, Any]:
@@ -273,6 +287,10 @@ def catalogue() -> dict[str, Any]:
                 "title": m.title, "pillar": m.pillar, "summary": m.summary, "direction": m.direction,
                 "range": list(m.range), "unit": m.unit, "needs": list(m.needs), "results": list(m.results),
                 "reference": m.reference, "parameters": m.parameters.model_json_schema(),
+                "columns": {
+                    c.key: {"title": c.title, "unit": c.unit, "direction": c.direction, "range": list(c.range or ())}
+                    for c in m.columns
+                },
             }
             for name, m in metrics().items()
         },

@@ -47,8 +47,16 @@ def _aware(value: datetime) -> datetime:
     return value
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+class KeyProblems(ValueError):
+    """Several keys of one mapping do not fit together: `problems` holds (key, message) pairs."""
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: {message}" for key, message in problems))
+        self.problems = problems
+
+
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0)]
 Moment = Annotated[datetime, AfterValidator(_aware)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -72,19 +80,27 @@ class TaskSpec(SpecModel):
 
     kind: Literal["binary", "multiclass"]
     classes: tuple[str, ...] = Field(min_length=2, description="Class names, in the order of the model's outputs.")
-    positive: str | None = Field(None, description="Binary only: the class TPR, FPR and AUC are about. Default: the last class.")
-    favourable: str | None = Field(None, description="The outcome that is good for the person. Fairness metrics need it.")
+    positive: str | None = Field(
+        None, description="Binary only: the class TPR, FPR and AUC are about. Default: the last class."
+    )
+    favourable: str | None = Field(
+        None, description="The outcome that is good for the person. Fairness metrics need it."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskSpec:
+        problems = []
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes has a name twice")
+            problems.append(("classes", "a class name stands twice"))
         if self.kind == "binary" and len(self.classes) != 2:
-            raise ValueError(f"a binary task has two classes, not {len(self.classes)}")
-        for field in ("positive", "favourable"):
-            name = getattr(self, field)
+            problems.append(("classes", f"a binary task has two classes, not {len(self.classes)}"))
+        for key, name in (("positive", self.positive), ("favourable", self.favourable)):
             if name is not None and name not in self.classes:
-                raise ValueError(f"{field} is {name!r}, which is not among classes {list(self.classes)}")
+                problems.append((key, f"{name!r} is not among the classes {', '.join(self.classes)}"))
+        if self.kind != "binary" and self.positive is not None:
+            problems.append(("positive", "only a binary task has a positive class"))
+        if problems:
+            raise KeyProblems(*problems)
         return self
 
     @property
@@ -101,7 +117,9 @@ class InputSpec(SpecModel):
     """One item as the model gets it: `shape` and `dtype`, values within `range`."""
 
     kind: Literal["tabular", "image", "array"]
-    shape: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1, description="Shape of one item, without the batch axis.")
+    shape: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        min_length=1, description="Shape of one item, without the batch axis."
+    )
     dtype: Literal["float32"] = "float32"
     range: tuple[float, float] = Field((0.0, 1.0), description="Smallest and largest legal value; attacks stay inside.")
     features: tuple[str, ...] = Field((), description="Tabular only: column names, in order.")
@@ -111,10 +129,23 @@ class InputSpec(SpecModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> InputSpec:
+        problems = []
         if self.range[0] >= self.range[1]:
-            raise ValueError(f"range must rise, not {list(self.range)}")
+            problems.append(("range", f"the second number must be larger than the first, not {list(self.range)}"))
+        if len(set(self.features)) != len(self.features):
+            problems.append(("features", "a feature name stands twice"))
         if self.kind == "tabular" and (len(self.shape) != 1 or len(self.features) != self.shape[0]):
-            raise ValueError(f"tabular input has shape [number of features]; features names {len(self.features)}, shape is {list(self.shape)}")
+            found = f"features names {len(self.features)}, shape is {list(self.shape)}"
+            problems.append(("shape", f"tabular input has the shape [number of features]; {found}"))
+        if self.kind == "image" and (len(self.shape) != 3 or self.shape[0] not in (1, 3)):
+            found = f"not {list(self.shape)}"
+            problems.append(
+                ("shape", f"an image has the shape [channels, height, width] with 1 or 3 channels, {found}")
+            )
+        if self.kind != "tabular" and self.features:
+            problems.append(("features", "only tabular input has named features"))
+        if problems:
+            raise KeyProblems(*problems)
         return self
 
 
@@ -191,7 +222,8 @@ class PhaseSpec(SpecModel):
     @model_validator(mode="after")
     def _ordered(self) -> PhaseSpec:
         if self.closes is not None and self.closes <= self.opens:
-            raise ValueError(f"closes ({self.closes.isoformat()}) is not after opens ({self.opens.isoformat()})")
+            text = f"the phase closes ({self.closes.isoformat()}) before or when it opens ({self.opens.isoformat()})"
+            raise KeyProblems(("closes", text))
         return self
 
 
@@ -234,7 +266,9 @@ class LeaderboardSpec(SpecModel):
     rank_by: str
     columns: tuple[str, ...] = Field((), description="Result keys shown. Default: all.")
     gates: tuple[str, ...] = Field((), description="Conditions a run must meet to be ranked, e.g. abs(KEY) <= 0.1.")
-    utility: dict[str, Annotated[UtilitySpec, BeforeValidator(_utility)]] = Field(default_factory=dict)
+    utility: dict[
+        str, Annotated[UtilitySpec, BeforeValidator(_utility, json_schema_input_type=float | UtilitySpec)]
+    ] = Field(default_factory=dict)
     entry: Literal["best", "last"] = "best"
 
 

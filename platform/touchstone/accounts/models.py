@@ -8,13 +8,14 @@ from django.db.models.functions import Lower
 
 
 class User(AbstractUser):
-    """A person. Signs in by user name; `email` is unique, without regard to case."""
+    """A person. Signs in by user name; name and `email` are unique, without regard to case."""
 
     email = models.EmailField("e-mail address")
 
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            models.UniqueConstraint(Lower("username"), name="user_name_unique"),
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Lower
 
 
 class Competition(models.Model):
@@ -52,6 +53,7 @@ class DataSplit(models.Model):
     files = models.JSONField()
     digest = models.CharField(max_length=64)
     n_items = models.PositiveIntegerField()
+    ids = models.CharField(max_length=64, help_text="sha256 of a JSON list of the item ids, for intake checks.")
     facts = models.JSONField(default=dict, help_text="Class and attribute counts, for the organiser.")
 
     class Meta:
@@ -88,4 +90,7 @@ class Participation(models.Model):
     joined_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["competition", "user"], name="participation_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["competition", "user"], name="participation_unique"),
+            models.UniqueConstraint("competition", Lower("display_name"), name="participation_name_unique"),
+        ]

@@ -35,16 +35,25 @@ class Node(models.Model):
 
 
 class Run(models.Model):
-    """One evaluation, in one or more attempts. `attempt` is the fencing number."""
+    """One evaluation, in one or more attempts. `attempt` is the fencing number.
+
+    `checks` and `faults` count intake checks begun and attempts that the platform lost; both have a cap.
+    `reported_attempt` is the attempt whose report was taken, so a repeated report is known as such.
+    `told` is False where a phase with ladder feedback keeps the result to itself.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.OneToOneField(Submission, on_delete=models.CASCADE, related_name="run")
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.RECEIVED)
     queue = models.CharField(max_length=20, default="cpu")
     attempt = models.PositiveSmallIntegerField(default=0)
+    checks = models.PositiveSmallIntegerField(default=0)
+    faults = models.PositiveSmallIntegerField(default=0)
+    reported_attempt = models.PositiveSmallIntegerField(null=True)
     node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="runs")
     lease_until = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True, help_text="When the sweeper acts if nothing has happened.")
+    not_before = models.DateTimeField(null=True, help_text="A pause before the next attempt.")
     cancel_requested = models.BooleanField(default=False)
     seed = models.BigIntegerField()
     verdict = models.CharField(max_length=20, blank=True)
@@ -57,6 +66,7 @@ class Run(models.Model):
     stages = models.JSONField(default=dict)
     peak_memory = models.BigIntegerField(null=True)
     counts_quota = models.BooleanField(default=True)
+    told = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -64,9 +74,8 @@ class Run(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["queue", "queued_at"], condition=models.Q(status="queued"), name="run_queue"
-            ),
+            models.Index(fields=["queue", "queued_at"], condition=models.Q(status="queued"), name="run_queue"),
+            models.Index(fields=["-finished_at"], condition=models.Q(status="scored"), name="run_scored_recent"),
             models.Index(
                 fields=["deadline"],
                 condition=models.Q(status__in=["received", "checking", "queued", "running"]),

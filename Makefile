@@ -1,0 +1,44 @@
+# One command each; every target sets up what it needs and is safe to repeat. Settings: docs/operating.md.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo run test check bench image-base schemas clean
+MAKEFLAGS += --no-print-directory
+PY := .venv/bin/python
+
+help: ## this list
+	@echo "Touchstone: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@scripts/setup.sh runtime
+
+setup-dev:
+	@scripts/setup.sh dev
+
+demo: setup ## evaluate real baselines in the ready-made competitions, then serve the site (ONCE=1: print the results and end)
+	@$(PY) -m scripts.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(PORT),--port $(PORT))
+
+run: setup ## the same stack without the demo's content: site, scheduler and one node, until Ctrl-C
+	@$(PY) -m scripts.run $(if $(PORT),--port $(PORT))
+
+test: ## all tests; as root on Debian it installs what they need (T="-k name" passes options to pytest)
+	@scripts/install_test_needs.sh
+	@scripts/setup.sh dev
+	@scripts/test.sh $(T)
+
+check: setup-dev ## style, types, import contracts, architecture, migrations, generated files
+	@scripts/check.sh
+
+bench: setup-dev ## speed, as JSON on stdout, each number beside what it is compared with
+	@$(PY) -m bench
+
+image-base: setup ## build the base image and the platform's runtime image in the Docker engine
+	@$(PY) docker/build_base.py
+	@$(PY) docker/build_runtime.py
+
+schemas: setup-dev ## rewrite the generated files that `make check` compares
+	@scripts/check.sh --write
+
+clean: ## remove the virtual environment, caches and build leftovers (ALL=1: the data under var/ too)
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist staticfiles *.egg-info client/*.egg-info
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+	$(if $(filter-out 0,$(ALL)),rm -rf var)

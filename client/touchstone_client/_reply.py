@@ -1,0 +1,28 @@
+"""What a handler answers. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+JSON_HEADERS = (("Content-Type", "application/json"),)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Status, extra headers and body of an HTTP answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def json_reply(content: Any, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, JSON_HEADERS, json.dumps(content).encode())
+
+
+def error_reply(message: str, status: int) -> Reply:
+    """The protocol's error object."""
+    return json_reply({"error": message}, status)

@@ -1,0 +1,92 @@
+"""leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from touchstone_client.cli import output
+from touchstone_client.cli.group import connect, split_target
+from touchstone_client.errors import ClientError, ExitCode
+
+if TYPE_CHECKING:
+    from touchstone_client.sdk import Client
+    from touchstone_client.types import Board
+
+_FORM = "COMPETITION[/PHASE[/BOARD]]"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(leaderboard)
+
+
+def leaderboard(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(metavar=_FORM, help="Without a phase or board: the first.")],
+    csv: Annotated[bool, typer.Option("--csv", help="The whole leaderboard as CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    sort: Annotated[str, typer.Option(help="Sort by this column; -KEY turns the order.")] = "",
+    q: Annotated[str, typer.Option(help="Only participants with this in their name.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
+) -> None:
+    """Print a leaderboard."""
+    if csv and json:
+        raise typer.BadParameter("give --csv or --json, not both")
+    names = split_target(target, parts=3, form=_FORM)
+    with connect(ctx, need_token=False) as client:
+        phase, slug = _board(client, names)
+        if csv:
+            for line in client.leaderboard_csv(names[0], phase, slug):
+                sys.stdout.write(line + "\n")
+            return
+        board = client.leaderboard(names[0], phase, slug, sort=sort, q=q, limit=limit)
+    if json:
+        output.as_json({"leaderboard": board})
+        return
+    _draw(board)
+
+
+def _board(client: Client, names: list[str]) -> tuple[str, str]:
+    if len(names) == 3:
+        return names[1], names[2]
+    found = client.competition(names[0])
+    wanted = names[1] if len(names) > 1 else found.current_phase
+    boards = [item for item in found.leaderboards if item.phase == wanted]
+    if not boards and len(names) == 1:
+        boards = list(found.leaderboards)
+    if boards:
+        return boards[0].phase, boards[0].slug
+    listed = ", ".join(f"{found.slug}/{item.phase}/{item.slug}" for item in found.leaderboards)
+    raise ClientError(
+        f"{'/'.join(names)} has no leaderboard",
+        why=f"there are: {listed or 'none'}",
+        hint=f"touchstone competitions show {found.slug}",
+        code="no_leaderboard",
+        exit_code=ExitCode.USAGE,
+    )
+
+
+def _draw(board: Board) -> None:
+    columns = ["rank", "participant", *[column.title for column in board.columns], "submissions"]
+    output.table(
+        columns, [_row(row, board) for row in board.rows], title=f"{board.title} ({board.competition}/{board.phase})"
+    )
+    if board.next:
+        output.talk(f"{len(board.rows)} of {board.total} shown; --limit shows more, --csv all.")
+
+
+def _row(row: dict[str, Any], board: Board) -> list[object]:
+    return [
+        row.get("rank"),
+        row.get("participant"),
+        *[_score(row, column.key) for column in board.columns],
+        row.get("n_submissions"),
+    ]
+
+
+def _score(row: dict[str, Any], key: str) -> str:
+    score = (row.get("scores") or {}).get(key) or {}
+    text = str(score.get("text") or "-")
+    return f"{text} [{score['interval']}]" if score.get("interval") else text

@@ -1,0 +1,148 @@
+"""status, logs, results, cancel, submissions, quota."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from touchstone_client.cli import output, render
+from touchstone_client.cli.group import connect, split_target
+from touchstone_client.errors import ExitCode
+
+if TYPE_CHECKING:
+    from touchstone_client.types import EventPage, Submission
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="The submission's id, as `submit` printed it.")]
+_Timeout = Annotated[float | None, typer.Option(min=1, help="Longest wait in seconds.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (status, logs, results, cancel, submissions, quota):
+        app.command()(command)
+
+
+def status(
+    ctx: typer.Context,
+    submission: _Id,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait until the run has ended.")] = False,
+    timeout: _Timeout = None,
+    json: _Json = False,
+) -> None:
+    """Show the state of a submission. With --watch: wait for the end; exit code 3 where it was not scored."""
+    with connect(ctx) as client:
+        if watch:
+            render.outcome(client, render.watch(client, submission, timeout=timeout), json=json)
+            return
+        found = client.submission(submission)
+    if json:
+        output.as_json({"submission": found})
+        return
+    output.pairs(_lines(found))
+    if found.final and found.status != "scored":
+        render.explain(found)
+
+
+def _lines(found: Submission) -> list[tuple[str, object]]:
+    return [
+        ("submission", found.id),
+        ("to", f"{found.competition}/{found.phase}"),
+        ("kind", found.kind),
+        ("status", found.status),
+        ("place in the queue", found.queue_position),
+        ("estimated start", found.estimated_start),
+        ("attempt", found.attempt or None),
+        ("message", found.message),
+        ("sent", found.created_at),
+        ("started", found.started_at),
+        ("finished", found.finished_at),
+        ("verdict", found.verdict),
+        ("page", found.url),
+    ]
+
+
+def logs(
+    ctx: typer.Context,
+    submission: _Id,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print history as it happens, until the run has ended.")
+    ] = False,
+    timeout: _Timeout = None,
+) -> None:
+    """Print a submission's log, as far as the phase shows it."""
+    with connect(ctx) as client:
+        if follow:
+
+            def tell(page: EventPage) -> None:
+                for event in page.items:
+                    output.data(f"{event.at:%Y-%m-%dT%H:%M:%SZ} [{event.kind}] {event.message}")
+
+            client.wait(submission, timeout=timeout, on_change=tell)
+        text = client.log(submission).rstrip("\n")
+    if text:
+        output.data(text)
+    else:
+        output.talk("There is no log to show.")
+
+
+def results(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
+    """Print the results of a submission, as far as the phase shows them."""
+    with connect(ctx) as client:
+        found = client.results(submission)
+    if json:
+        output.as_json({"results": found})
+    else:
+        render.table(found)
+    if not found.final:
+        output.talk(f"The run has not ended: it is {found.status}. Wait for it: touchstone status {submission} --watch")
+    elif found.status != "scored":
+        output.talk(f"The submission was not scored: {found.status}. Why: touchstone status {submission}")
+        raise typer.Exit(ExitCode.SUBMISSION_FAILED)
+
+
+def cancel(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
+    """Stop a submission that has not ended."""
+    with connect(ctx) as client:
+        found = client.cancel(submission)
+    if json:
+        output.as_json({"submission": found})
+    elif found.final:
+        output.talk(f"{submission} is {found.status}.")
+    else:
+        output.talk(f"{submission} is being stopped (now {found.status}).")
+
+
+def submissions(
+    ctx: typer.Context,
+    competition: Annotated[str, typer.Argument(help="Only those to this competition.")] = "",
+    json: _Json = False,
+) -> None:
+    """List your submissions, newest first."""
+    with connect(ctx) as client:
+        found = list(client.submissions(competition))
+    if json:
+        output.as_json({"submissions": found})
+        return
+    rows = [
+        (item.id, f"{item.competition}/{item.phase}", item.kind, item.status, item.created_at, item.message)
+        for item in found
+    ]
+    output.table(["id", "to", "kind", "status", "sent", "message"], rows)
+
+
+def quota(
+    ctx: typer.Context,
+    target: Annotated[
+        str, typer.Argument(metavar="COMPETITION[/PHASE]", help="Without a phase: the one that is open.")
+    ],
+    json: _Json = False,
+) -> None:
+    """Show how many submissions are left."""
+    names = split_target(target, parts=2, form="COMPETITION[/PHASE]")
+    with connect(ctx) as client:
+        found = client.quota(names[0], names[1] if len(names) > 1 else "")
+    if json:
+        output.as_json({"quota": found})
+        return
+    output.data(f"{found.competition}/{found.phase}: {render.quota_line(found) or 'no limit'}")

@@ -1,0 +1,134 @@
+"""Which server and which token: options win over the environment, the environment over the stored file.
+
+Tokens are stored by server address, so a token is never sent to a server it was not made for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from touchstone_client.errors import ClientError, ExitCode
+
+URL_VARIABLE = "TOUCHSTONE_URL"
+TOKEN_VARIABLE = "TOUCHSTONE_TOKEN"  # noqa: S105 - the name of a variable
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """`source` says where the token came from, for messages."""
+
+    url: str
+    token: str = ""
+    source: str = ""
+
+
+def normalise_url(url: str) -> str:
+    """`https://host[:port][/prefix]` without a trailing slash. Raises `ClientError` for anything else."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ClientError(
+            f"{url!r} is not the address of a server",
+            hint="Write for example https://touchstone.example.org",
+            code="bad_url",
+            exit_code=ExitCode.USAGE,
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def is_cleartext(url: str) -> bool:
+    """True where a token would cross a network unencrypted."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and (parts.hostname or "") not in _LOOPBACK
+
+
+def path() -> Path:
+    """Where credentials are kept; mode 0600."""
+    import platformdirs
+
+    return platformdirs.user_config_path("touchstone") / "credentials.json"
+
+
+def load() -> dict[str, Any]:
+    """The stored file, or an empty one. A damaged file is an error that names it."""
+    try:
+        data = json.loads(path().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"schema_version": 1, "default": "", "servers": {}}
+    except (OSError, ValueError) as error:
+        raise ClientError(
+            f"The credentials file {path()} cannot be read",
+            why=str(error),
+            hint="Remove it and run `touchstone login` again.",
+            code="bad_credentials_file",
+            exit_code=ExitCode.AUTH,
+        ) from error
+    if not isinstance(data, dict) or not isinstance(data.get("servers"), dict):
+        raise ClientError(
+            f"The credentials file {path()} has another form than this client writes",
+            hint="Remove it and run `touchstone login` again.",
+            code="bad_credentials_file",
+            exit_code=ExitCode.AUTH,
+        )
+    return data
+
+
+def store(*, url: str, token: str) -> Path:
+    """Keeps the token for `url` and makes this server the default. The file is replaced as a whole, mode 0600."""
+    data = load()
+    data["servers"][url] = {"token": token}
+    data["default"] = url
+    return _write(data)
+
+
+def forget(*, url: str) -> bool:
+    """Removes the token of `url`; False where there was none."""
+    data = load()
+    known = data["servers"].pop(url, None) is not None
+    if data.get("default") == url:
+        data["default"] = next(iter(data["servers"]), "")
+    if known:
+        _write(data)
+    return known
+
+
+def _write(data: dict[str, Any]) -> Path:
+    target = path()
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".credentials-")
+    try:
+        os.fchmod(handle, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=2)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def resolve(*, url: str = "", token: str = "") -> Credentials:
+    """The server and token to use. Raises `ClientError` where no server is known; the token may be empty."""
+    data = load()
+    chosen = url or os.environ.get(URL_VARIABLE, "") or str(data.get("default") or "")
+    if not chosen:
+        raise ClientError(
+            "No server is known",
+            why=f"neither --url nor {URL_VARIABLE} is given, and nobody has logged in on this machine",
+            hint="Log in once: touchstone login --url https://touchstone.example.org --token ts_…",
+            code="no_server",
+            exit_code=ExitCode.USAGE,
+        )
+    chosen = normalise_url(chosen)
+    if token:
+        return Credentials(chosen, token, "--token")
+    if os.environ.get(TOKEN_VARIABLE):
+        return Credentials(chosen, os.environ[TOKEN_VARIABLE].strip(), TOKEN_VARIABLE)
+    stored = data["servers"].get(chosen) or {}
+    return Credentials(chosen, str(stored.get("token") or ""), str(path()) if stored else "")

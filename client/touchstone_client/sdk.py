@@ -1,0 +1,223 @@
+"""`Client`: everything the REST interface offers, as typed calls.
+
+    from touchstone_client.sdk import Client
+
+    with Client("https://touchstone.example.org", token="ts_…") as client:
+        submission = client.submit("garments", "development", Path("predictions.csv"), kind="predictions")
+        done = client.wait(submission.id)
+        print(client.results(done.id).items)
+
+Calls raise `touchstone_client.errors.ClientError`; the instance says what, why, and what to do next.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from touchstone_client import types as t
+from touchstone_client.config import normalise_url
+from touchstone_client.decode import decode
+from touchstone_client.errors import ClientError, WaitTimeout
+from touchstone_client.errors import ExitCode as Exit
+from touchstone_client.transfer import Progress, download_to, upload_file
+from touchstone_client.transport import Transport
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class Client:
+    """One server, one token. `patience`: seconds a call keeps trying while the server is away (0: no second try)."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        patience: float = 60.0,
+        on_retry: Callable[[str, float], None] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = normalise_url(url)
+        self._http = Transport(url=self.url, token=token, patience=patience, on_retry=on_retry, transport=transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # Who
+
+    def me(self) -> t.Me:
+        """The person behind the token. Raises `ClientError` (401) where the token is not valid."""
+        return decode(t.Me, self._http.json("GET", "me"))
+
+    def tokens(self) -> list[t.Token]:
+        return [decode(t.Token, item) for item in self._pages("tokens")]
+
+    # Competitions
+
+    def competitions(self, *, q: str = "") -> Iterator[t.CompetitionSummary]:
+        """Competitions this person may see, newest first. `q`: words of the title, the summary or the slug."""
+        for item in self._pages("competitions", q=q):
+            yield decode(t.CompetitionSummary, item)
+
+    def competition(self, slug: str) -> t.Competition:
+        return decode(t.Competition, self._http.json("GET", f"competitions/{_part(slug)}"))
+
+    def join(self, slug: str, *, accept_terms: bool, display_name: str = "") -> t.Participation:
+        """Joins a competition. Its terms must be accepted. Joining twice changes nothing."""
+        body = {"accept_terms": accept_terms, "display_name": display_name}
+        return decode(
+            t.Participation, self._http.json("POST", f"competitions/{_part(slug)}/join", json=body, repeat=True)
+        )
+
+    def push(self, bundle: Path, *, progress: Progress | None = None) -> t.PushOutcome:
+        """Creates or updates a competition from a bundle (a zip). Raises `ClientError` with `details` = defects."""
+        upload = self.upload(bundle, name="bundle.zip", progress=progress)
+        body = self._http.json("POST", "competitions", json={"upload": upload.id}, repeat=True)
+        return decode(t.PushOutcome, body)
+
+    def download(
+        self, slug: str, split: str, file: t.SplitFile, target: Path, *, progress: Progress | None = None
+    ) -> None:
+        """One file of a data split, checked against its sha256. A right file that is there already is left alone."""
+        path = f"competitions/{_part(slug)}/data/{_part(split)}/{quote(file.name)}"
+        download_to(self._http, path, target, sha256=file.sha256, progress=progress)
+
+    def download_starting_kit(self, slug: str, target: Path, *, progress: Progress | None = None) -> None:
+        download_to(self._http, f"competitions/{_part(slug)}/starting-kit", target, progress=progress)
+
+    def quota(self, slug: str, phase: str = "") -> t.Quota:
+        """Submissions left in a phase (default: the one that is open)."""
+        params = {"phase": phase} if phase else {}
+        return decode(t.Quota, self._http.json("GET", f"competitions/{_part(slug)}/quota", params=params))
+
+    # Submissions
+
+    def upload(self, path: Path, *, name: str = "", progress: Progress | None = None) -> t.Upload:
+        """Sends a file by parts. An unfinished upload of the same content is continued."""
+        return upload_file(self._http, path, name=name or path.name, progress=progress)
+
+    def submit(
+        self,
+        slug: str,
+        phase: str,
+        path: Path | None = None,
+        *,
+        kind: str,
+        name: str = "",
+        image: str = "",
+        message: str = "",
+        idempotency_key: str = "",
+        progress: Progress | None = None,
+    ) -> t.Submission:
+        """Uploads `path` (or names an image) and submits it. The same `idempotency_key` never submits twice.
+
+        `name`: what the file is called on the server (default: its own name).
+        """
+        body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "image": image, "message": message}
+        if path is not None:
+            body["upload"] = self.upload(path, name=name, progress=progress).id
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        answer = self._http.json("POST", "submissions", json=body, headers=headers, repeat=True)
+        return decode(t.Submission, answer)
+
+    def submission(self, submission_id: str) -> t.Submission:
+        return decode(t.Submission, self._http.json("GET", f"submissions/{_part(submission_id)}"))
+
+    def submissions(self, slug: str = "") -> Iterator[t.Submission]:
+        """One's own submissions, newest first; of one competition or of all."""
+        for item in self._pages("submissions", competition=slug):
+            yield decode(t.Submission, item)
+
+    def events(self, submission_id: str, *, after: int = 0) -> t.EventPage:
+        """Events of the run with a sequence number above `after`."""
+        return decode(
+            t.EventPage, self._http.json("GET", f"submissions/{_part(submission_id)}/events", params={"after": after})
+        )
+
+    def log(self, submission_id: str) -> str:
+        """The run's log, as far as the phase shows it."""
+        return self._http.send("GET", f"submissions/{_part(submission_id)}/log").text
+
+    def results(self, submission_id: str) -> t.Results:
+        return decode(t.Results, self._http.json("GET", f"submissions/{_part(submission_id)}/results"))
+
+    def cancel(self, submission_id: str) -> t.Submission:
+        return decode(t.Submission, self._http.json("POST", f"submissions/{_part(submission_id)}/cancel", repeat=True))
+
+    def wait(
+        self,
+        submission_id: str,
+        *,
+        timeout: float | None = None,
+        on_change: Callable[[t.EventPage], None] | None = None,
+    ) -> t.Submission:
+        """Waits for the end of the run; raises `WaitTimeout` after `timeout` seconds. `on_change` gets each answer."""
+        until = None if timeout is None else time.monotonic() + timeout
+        after, pause = 0, 0.3
+        while True:
+            page = self.events(submission_id, after=after)
+            pause = 0.3 if page.items else min(pause * 1.4, 3.0)
+            after = page.next_after
+            if on_change is not None:
+                on_change(page)
+            if page.final:
+                return self.submission(submission_id)
+            if until is not None and time.monotonic() + pause > until:
+                raise _timed_out(submission_id, status=page.status, timeout=timeout or 0.0)
+            time.sleep(pause)
+
+    # Leaderboards
+
+    def leaderboard(
+        self, slug: str, phase: str, board: str, *, sort: str = "", q: str = "", after: str = "", limit: int = 50
+    ) -> t.Board:
+        """A page of a leaderboard; `sort` is a column's key, with `-` before it to turn the order."""
+        params = {key: value for key, value in {"sort": sort, "q": q, "after": after}.items() if value}
+        return decode(t.Board, self._http.json("GET", _board(slug, phase, board), params={**params, "limit": limit}))
+
+    def leaderboard_csv(self, slug: str, phase: str, board: str) -> Iterator[str]:
+        """The whole leaderboard as CSV, line by line."""
+        with self._http.stream(_board(slug, phase, board), params={"format": "csv"}) as response:
+            yield from response.iter_lines()
+
+    def _pages(self, path: str, **params: str) -> Iterator[Any]:
+        query = {key: value for key, value in params.items() if value}
+        while True:
+            page = self._http.json("GET", path, params=query)
+            yield from page["items"]
+            if not page.get("next"):
+                return
+            query["after"] = page["next"]
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _board(slug: str, phase: str, board: str) -> str:
+    return f"competitions/{_part(slug)}/leaderboards/{_part(phase)}/{_part(board)}"
+
+
+def _timed_out(submission_id: str, *, status: str, timeout: float) -> ClientError:
+    return WaitTimeout(
+        f"The run has not ended after {timeout:g} s; it is {status}",
+        why="the wait ended, not the run: it goes on",
+        hint=f"touchstone status {submission_id} --watch",
+        code="wait_timeout",
+        exit_code=Exit.TIMEOUT,
+    )

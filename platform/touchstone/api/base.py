@@ -1,0 +1,154 @@
+"""The base of all views: who may call, how bodies are read, how errors and pages look.
+
+Nothing here depends on REST framework's global settings, so a setting elsewhere cannot weaken it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db.models import Model, Q, QuerySet
+from rest_framework import serializers
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from touchstone.api.authentication import BearerAuthentication, ScopePermission
+from touchstone.api.errors import exception_handler
+from touchstone.api.schema import ApiSchema
+from touchstone.api.throttles import AddressThrottle, CallerThrottle
+from touchstone.core.errors import TooLarge
+
+#: The largest JSON body, and the largest form with a file; larger files come by parts.
+MAX_JSON = 2**20
+MAX_FORM = 2**28
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Answers are JSON whatever `Accept` says; what is not JSON (files, CSV, logs) has an address of its own."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        wanted = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == wanted), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class LimitedJSONParser(JSONParser):
+    """JSON objects of at most `MAX_JSON` bytes."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
+        if length > MAX_JSON:
+            raise TooLarge(f"The JSON body has {length} bytes; {MAX_JSON} are allowed.", "Send files as an upload by parts.")
+        try:
+            data = super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deeply.") from None
+        if not isinstance(data, dict):
+            raise ParseError("The body must be a JSON object.")
+        return data
+
+
+class LimitedMultiPartParser(MultiPartParser):
+    """Forms of at most `MAX_FORM` bytes; what they hold goes to disk, not to memory."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
+        if length > MAX_FORM:
+            raise TooLarge(f"The form has {length} bytes; {MAX_FORM} are allowed.", "Send the file as an upload by parts.")
+        return super().parse(stream, media_type, parser_context)
+
+
+class Strict(serializers.Serializer[Any]):
+    """A serializer for input that refuses keys it does not know, so a typing error is not silently ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                known = ", ".join(self.fields)
+                raise serializers.ValidationError({key: [f"Unknown. Known are: {known}."] for key in unknown}, "unknown")
+        return super().to_internal_value(data)
+
+
+class ApiView(APIView):
+    """`scopes` maps each method to the scope it needs, or to PUBLIC."""
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    schema = ApiSchema()
+    authentication_classes = [BearerAuthentication, SessionAuthentication]
+    permission_classes = [ScopePermission]
+    throttle_classes = [AddressThrottle, CallerThrottle]
+    parser_classes = [LimitedJSONParser]
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = AlwaysJson
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        return exception_handler
+
+    def body(self, request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The validated body. An empty body counts as an empty object."""
+        given = serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return dict(given.validated_data)
+
+    def query(self, request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The validated query parameters."""
+        given = serializer(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        return dict(given.validated_data)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if "Cache-Control" not in answer:
+            answer["Cache-Control"] = "no-store"
+        answer["Vary"] = "Authorization, Cookie"
+        return answer
+
+
+class MultipartOrJson(ApiView):
+    """A view that takes a file in a form as well as JSON."""
+
+    parser_classes = [LimitedJSONParser, LimitedMultiPartParser]
+
+
+class PageQuery(Strict):
+    """Query parameters of every list."""
+
+    after = serializers.CharField(required=False, default="", allow_blank=True, help_text="`next` of the page before.")
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200, help_text="Items a page.")
+
+
+def page_of[M: Model](queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple[list[M], str]:
+    """One page of `queryset`, newest first, and the cursor of the next ("" at the end).
+
+    Keyset by (`created_at`, `key`), so a page costs the same however far down it is, and a new row shifts nothing.
+    """
+    if after:
+        moment, value = _read_cursor(after)
+        queryset = queryset.filter(Q(created_at__lt=moment) | Q(created_at=moment, **{f"{key}__lt": value}))
+    rows = list(queryset.order_by("-created_at", f"-{key}")[: limit + 1])
+    if len(rows) <= limit:
+        return rows, ""
+    last = rows[limit - 1]
+    text = json.dumps([last.created_at.isoformat(), str(getattr(last, key))])  # type: ignore[attr-defined]
+    return rows[:limit], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(after: str) -> tuple[datetime, str]:
+    try:
+        moment, value = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+        return datetime.fromisoformat(moment), str(value)
+    except (ValueError, TypeError, binascii.Error):
+        raise serializers.ValidationError({"after": ["Not a cursor of this list. Take `next` of the page before."]}) from None

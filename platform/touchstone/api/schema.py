@@ -1,0 +1,102 @@
+"""The OpenAPI 3.1 description: settings, names of components, and the problem answers that every operation may give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+from touchstone.core.problems import CONTENT_TYPE
+
+_DESCRIPTION = """REST interface of Touchstone, the evaluation platform for trustworthy AI.
+
+Names, not numbers: a competition is its slug, a phase `{slug}/{phase}`, a leaderboard `{slug}/{phase}/{board}`.
+Every error is a problem document (RFC 9457) with a `code`, a `hint` and the request's id.
+Lists come in pages: pass `next` of one page as `after` of the next request.
+"""
+
+SETTINGS: dict[str, Any] = {
+    "TITLE": "Touchstone",
+    "DESCRIPTION": _DESCRIPTION,
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "TAGS": [
+        {"name": "competitions", "description": "What is on offer, and publishing it."},
+        {"name": "submissions", "description": "Sending work and reading what became of it."},
+        {"name": "uploads", "description": "Files by parts, resumable."},
+        {"name": "leaderboards", "description": "Who is where, and how sure it is."},
+        {"name": "account", "description": "Oneself and one's tokens."},
+    ],
+}
+
+_PROBLEMS = {"400": "Invalid request", "429": "Too many requests", "500": "Internal error", "503": "Not available"}
+
+
+class FaultItem(serializers.Serializer[Any]):
+    """One fault of the request."""
+
+    pointer = serializers.CharField(allow_blank=True, help_text="JSON pointer into the body, or the query parameter.")
+    message = serializers.CharField()
+    code = serializers.CharField()
+
+
+class DefectItem(serializers.Serializer[Any]):
+    """One defect of a competition bundle."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    where = serializers.CharField(allow_blank=True, help_text="Key path, such as phases[1].closes.")
+    file = serializers.CharField(allow_blank=True)
+    line = serializers.IntegerField(allow_null=True)
+    hint = serializers.CharField(allow_blank=True)
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457 problem document."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="What happened and why.")
+    code = serializers.CharField(help_text="For programs; does not change.")
+    hint = serializers.CharField(required=False, help_text="The next step.")
+    request_id = serializers.CharField(required=False, help_text="What an operator finds the request by.")
+    errors = FaultItem(many=True, required=False)
+    defects = DefectItem(many=True, required=False)
+    reset_at = serializers.DateTimeField(required=False, help_text="When the next submission is free.")
+
+
+class ApiSchema(AutoSchema):
+    """Names nested serializers by their view, and adds the problems that any operation may answer with."""
+
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        return str(serializer.__class__.__qualname__).replace(".", "")
+
+    def get_tags(self) -> list[str]:
+        return [getattr(self.view, "tag", "account")]
+
+    def _get_response_bodies(self, direction: Any = "response") -> Any:
+        bodies = super()._get_response_bodies(direction)
+        if direction == "response":
+            for status, text in self._problems().items():
+                bodies.setdefault(status, self._problem(text))
+        return dict(sorted(bodies.items()))
+
+    def _problems(self) -> dict[str, str]:
+        found = dict(_PROBLEMS)
+        found["401"] = "The token is not valid, or none is given where one is needed"
+        found["403"] = "Not allowed"
+        if "{" in self.path or self.method == "POST":
+            found["404"] = "Not found"
+        if self.method in ("POST", "PUT", "DELETE"):
+            found |= {"409": "Conflict", "413": "Too large", "415": "Unsupported content type"}
+        return found
+
+    def _problem(self, text: str) -> dict[str, Any]:
+        component = self.resolve_serializer(Problem(), "response")
+        return {"description": text, "content": {CONTENT_TYPE: {"schema": component.ref}}}

@@ -1,0 +1,102 @@
+"""Oneself and one's tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from touchstone.accounts.models import ApiToken
+from touchstone.accounts.selectors import tokens_of
+from touchstone.accounts.services import SCOPES, token_create, token_revoke
+from touchstone.api.base import ApiView, PageQuery, Strict, page_of
+from touchstone.api.outputs import MeOut, NewTokenOut, TokenPageOut
+from touchstone.api.present import token_dict
+from touchstone.core.errors import NotAllowed, NotFound
+
+
+class Me(ApiView):
+    """Who the caller is."""
+
+    tag = "account"
+    scopes = {"GET": "read"}
+
+    @extend_schema(operation_id="me", summary="Who the token belongs to", responses=MeOut)
+    def get(self, request: Request) -> Response:
+        token = request.auth if isinstance(request.auth, ApiToken) else None
+        return Response(
+            MeOut(
+                {
+                    "username": request.user.get_username(),
+                    "email": request.user.email,
+                    "scopes": token.scopes if token else list(SCOPES),
+                    "token": token.name if token else None,
+                    "token_expires_at": token.expires_at if token else None,
+                }
+            ).data
+        )
+
+
+class Tokens(ApiView):
+    """Listing and making tokens."""
+
+    tag = "account"
+    scopes = {"GET": "read", "POST": "read"}
+
+    class Input(Strict):
+        """A new token."""
+
+        name = serializers.CharField(max_length=100, help_text="The machine or program that will hold it.")
+        scopes = serializers.ListField(child=serializers.ChoiceField(SCOPES), allow_empty=False)
+        expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    @extend_schema(operation_id="tokens_list", summary="One's tokens", parameters=[PageQuery], responses=TokenPageOut)
+    def get(self, request: Request) -> Response:
+        query = self.query(request, PageQuery)
+        rows, following = page_of(tokens_of(user=request.user), key="public", **query)
+        return Response(TokenPageOut({"items": [token_dict(row) for row in rows], "next": following}).data)
+
+    @extend_schema(
+        operation_id="tokens_create",
+        summary="Make a token",
+        description="For a signed-in browser only: a token that leaked cannot make others.",
+        request=Input,
+        responses={201: NewTokenOut},
+    )
+    def post(self, request: Request) -> Response:
+        if isinstance(request.auth, ApiToken):
+            raise NotAllowed(
+                "A token cannot make tokens.", "Make one on the account page of the site, signed in.", "session_needed"
+            )
+        token, secret = token_create(user=request.user, **self.body(request, self.Input))
+        return Response(NewTokenOut({**token_dict(token), "secret": secret}).data, status=201)
+
+
+class TokenDetail(ApiView):
+    """Ending a token."""
+
+    tag = "account"
+    scopes = {"DELETE": "read"}
+
+    @extend_schema(
+        operation_id="tokens_revoke",
+        summary="Revoke a token",
+        description="A token may revoke itself; others only a signed-in browser.",
+        request=None,
+        responses={204: None},
+    )
+    def delete(self, request: Request, public: str) -> Response:
+        token = tokens_of(user=request.user).filter(public=public).first()
+        if token is None:
+            raise NotFound(f"You have no token {public!r}.", "GET /api/v1/tokens lists those you have.")
+        if isinstance(request.auth, ApiToken) and request.auth.pk != token.pk:
+            raise NotAllowed(
+                "A token can revoke itself only.", "Revoke others on the account page of the site.", "session_needed"
+            )
+        token_revoke(token=token)
+        return Response(status=204)
+
+

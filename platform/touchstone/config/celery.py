@@ -1,0 +1,55 @@
+"""The server's Celery app: intake checks, the sweeper, and nudges to nodes.
+
+A message is only a nudge: every task reads the row in PostgreSQL and does what the row asks for, so a
+lost, doubled or late message changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery, signals
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "touchstone.config.settings.dev")
+
+app = Celery("touchstone")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    result_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_default_queue="server",
+    task_queues=[Queue("server")],
+    task_create_missing_queues=True,
+    task_publish_retry=False,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_timeout=2,
+    # Short: a request must not wait for a dead broker. Recovery comes from leases, so the time after which
+    # Redis hands a message out again may be long.
+    broker_transport_options={
+        "socket_connect_timeout": 2,
+        "socket_timeout": 10,
+        "max_retries": 0,
+        "visibility_timeout": 86_400,
+    },
+    timezone="UTC",
+    enable_utc=True,
+    beat_scheduler="celery.beat.Scheduler",  # in memory: nothing in the schedule needs to outlive a restart
+    beat_schedule={
+        "runs-sweep": {"task": "touchstone.runs_sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "uploads-expire": {"task": "touchstone.uploads_expire", "schedule": 600.0, "options": {"expires": 600}},
+    },
+)
+app.autodiscover_tasks(["touchstone.submissions", "touchstone.evaluations"])
+
+
+@signals.setup_logging.connect(weak=False)
+def _keep_logging(**_: object) -> None:
+    """Celery leaves logging alone when this signal has a receiver: the settings have configured it."""

@@ -1,0 +1,166 @@
+"""Settings that every profile shares. A profile adds only what differs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+
+from touchstone.config.logs import logging_config
+
+env = environ.Env()
+
+ROOT = Path(__file__).resolve().parents[4]
+VAR = Path(env.str("TOUCHSTONE_VAR", default=str(ROOT / "var"))).resolve()
+
+BASE_URL = env.str("TOUCHSTONE_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+TOUCHSTONE_BASE_URL = BASE_URL
+ALLOWED_HOSTS = env.list("TOUCHSTONE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("TOUCHSTONE_TRUSTED_ORIGINS", default=[BASE_URL])
+DEBUG = False
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "drf_spectacular",
+    "drf_standardized_errors",
+    "rest_framework",
+    "touchstone.accounts",
+    "touchstone.competitions",
+    "touchstone.submissions",
+    "touchstone.evaluations",
+    "touchstone.leaderboards",
+    "touchstone.audit",
+    "touchstone.api",
+    "touchstone.web",
+]
+
+MIDDLEWARE = [
+    "touchstone.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "touchstone.config.urls"
+WSGI_APPLICATION = "touchstone.config.wsgi.application"
+APPEND_SLASH = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def database(*, pool: int) -> dict[str, object]:
+    """The PostgreSQL of `DATABASE_URL`. `pool` is the largest number of connections of one process, 0 for no pool.
+
+    The pool, not persistent connections: threads come and go, and a connection an idle thread keeps is lost to others.
+    """
+    found = env.db_url("DATABASE_URL", default="postgresql:///touchstone")
+    found["CONN_MAX_AGE"] = 0
+    if pool:
+        found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+    return found
+
+
+DATABASES = {"default": database(pool=env.int("TOUCHSTONE_DB_POOL", default=8))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+USE_I18N = True
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {
+        "BACKEND": "touchstone.core.storage.AtomicFileSystemStorage",
+        "OPTIONS": {"location": env.str("TOUCHSTONE_STORAGE", default=str(VAR / "storage"))},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# A part of an upload and a node's report come as a request body; files of forms go to disk and do not count.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
+FILE_UPLOAD_TEMP_DIR = None
+
+# Strict from the first page on: nothing inline, nothing from another host.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+
+LOGGING = logging_config(json=True)
+
+REST_FRAMEWORK: dict[str, object] = {}
+SPECTACULAR_SETTINGS: dict[str, object] = {}
+
+# Uploads arrive by parts; an upload that is not completed in time is dropped.
+TOUCHSTONE_UPLOAD_PART_SIZE = 8 * 2**20
+TOUCHSTONE_UPLOAD_HOURS = 24
+
+# A run: how long a node may be silent, and how often the platform may fail it.
+TOUCHSTONE_LEASE_SECONDS = 60
+TOUCHSTONE_HEARTBEAT_SECONDS = 15
+TOUCHSTONE_MAX_FAULTS = 3
+TOUCHSTONE_CHECK_SECONDS = 120
+TOUCHSTONE_NUDGE_SECONDS = 10
+TOUCHSTONE_NODE_ONLINE_SECONDS = 60
+
+CELERY_BROKER_URL = env.str("TOUCHSTONE_BROKER_URL", default="redis://127.0.0.1:6379/0")

@@ -1,0 +1,29 @@
+"""A real installation. Everything secret or local comes from the environment; what is missing stops the start."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+from touchstone.config.settings.base import *  # noqa: F403
+from touchstone.config.settings.base import env
+
+_NEEDED = ("TOUCHSTONE_SECRET_KEY", "DATABASE_URL", "TOUCHSTONE_BROKER_URL", "TOUCHSTONE_STORAGE",
+           "TOUCHSTONE_ALLOWED_HOSTS", "TOUCHSTONE_BASE_URL")  # fmt: skip
+_missing = [name for name in _NEEDED if not env.str(name, default="")]
+if _missing:
+    raise ImproperlyConfigured(f"Set these environment variables before starting Touchstone: {', '.join(_missing)}.")
+
+SECRET_KEY = env.str("TOUCHSTONE_SECRET_KEY")
+if len(SECRET_KEY) < 50 or SECRET_KEY.startswith(("development-only-", "tests-only-")):
+    raise ImproperlyConfigured(
+        "TOUCHSTONE_SECRET_KEY must be at least 50 random characters of your own; make one with "
+        "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+    )
+
+_https = env.str("TOUCHSTONE_BASE_URL").startswith("https://")
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SECURE_SSL_REDIRECT = env.bool("TOUCHSTONE_SSL_REDIRECT", default=False)
+SECURE_HSTS_SECONDS = env.int("TOUCHSTONE_HSTS_SECONDS", default=31_536_000 if _https else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+# Only behind a proxy that sets the header itself: otherwise anybody could claim to speak TLS.
+if env.bool("TOUCHSTONE_BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -1,0 +1,149 @@
+"""Reading runs: what a person may see of one, at any time."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+
+from touchstone.competitions.models import Phase
+from touchstone.competitions.selectors import Viewer, is_organiser
+from touchstone.core.clock import now
+from touchstone.evaluations.explanations import Explanation, explain
+from touchstone.evaluations.models import Node, Result, Run, RunEvent, RunStatus
+from touchstone.evaluations.state import FINAL
+
+_RECENT = 20
+_ROUND = 2
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as one person may see it. `results` is empty, and `results_hidden` says why, where feedback forbids it.
+
+    `position` counts from 1; `estimated_start` is None where nothing is known. `not_enforced` lists the limits
+    that the engine could not enforce.
+    """
+
+    run: Run
+    status: str
+    attempt: int
+    is_final: bool
+    position: int | None
+    estimated_start: datetime | None
+    nodes_online: int | None
+    explanation: Explanation
+    events: list[RunEvent]
+    log: str
+    results: list[Result]
+    results_hidden: str
+    not_enforced: list[str]
+
+
+def run_view(*, run: Run, user: Viewer) -> RunView:
+    """What `user` may see of `run`. The caller has made sure that they may see the run at all."""
+    phase = run.submission.phase
+    organiser = is_organiser(user=user, competition=phase.competition)
+    hidden = "" if organiser else results_hidden(run=run, phase=phase)
+    position = queue_position(run=run) if run.status == RunStatus.QUEUED else None
+    online = nodes_online(run=run) if run.status == RunStatus.QUEUED else None
+    return RunView(
+        run=run,
+        status=str(run.status),
+        attempt=run.attempt,
+        is_final=run.status in FINAL,
+        position=position,
+        estimated_start=_estimate(run, position, online),
+        nodes_online=online,
+        explanation=explain(run=run, position=position, nodes_online=online, results_hidden=hidden),
+        events=run_events(run=run, user=user),
+        log=run_log(run=run, user=user),
+        results=[] if hidden else run_results(run=run, user=user),
+        results_hidden=hidden,
+        not_enforced=list((run.engine or {}).get("not_enforced", ())),
+    )
+
+
+def results_hidden(*, run: Run, phase: Phase) -> str:
+    """Why a participant is not told the results of a scored run; empty where they are."""
+    if run.status != RunStatus.SCORED:
+        return ""
+    if phase.feedback == "none":
+        return "This phase gives no feedback: results are shown by the organisers after it."
+    if phase.feedback == "ladder" and not run.told:
+        return "This phase tells a result only when it is significantly better than your best so far; this one is not."
+    return ""
+
+
+def run_results(*, run: Run, user: Viewer) -> list[Result]:
+    """The results that `user` may see, in order. Rounded feedback has two decimals and no intervals."""
+    phase = run.submission.phase
+    organiser = is_organiser(user=user, competition=phase.competition)
+    if not organiser and results_hidden(run=run, phase=phase):
+        return []
+    results = list(run.results.all())
+    if not organiser and phase.feedback in ("rounded", "ladder"):
+        for result in results:
+            _round(result)
+    return results
+
+
+def _round(result: Result) -> None:
+    """Blunt a result in memory; `details` may hold curves that would tell the exact value."""
+    result.value = None if result.value is None else round(result.value, _ROUND)
+    result.low = result.high = None
+    result.details = {}
+
+
+def run_events(*, run: Run, user: Viewer, after: int = 0) -> list[RunEvent]:
+    """The run's history after the event numbered `after`."""
+    return list(run.events.filter(sequence__gt=after).order_by("sequence"))
+
+
+def run_log(*, run: Run, user: Viewer) -> str:
+    """The log of the last attempt, as far as the phase allows.
+
+    A submission can print what it is asked, so the log of a run on hidden inputs is the organisers' alone.
+    """
+    phase = run.submission.phase
+    if phase.split.visibility == "hidden" and phase.feedback == "none" and not is_organiser(user=user, competition=phase.competition):
+        return ""
+    return run.log
+
+
+def queue_position(*, run: Run) -> int | None:
+    """The run's place in its queue, from 1; None where it does not wait."""
+    if run.queued_at is None:
+        return None
+    ahead = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, pk__lt=run.pk)
+    return Run.objects.filter(ahead, status=RunStatus.QUEUED, queue=run.queue).count() + 1
+
+
+def nodes_online(*, run: Run) -> int:
+    """How many nodes that could run it were seen lately: right queue, and an engine where one is needed."""
+    since = now() - timedelta(seconds=settings.TOUCHSTONE_NODE_ONLINE_SECONDS)
+    hellos = Node.objects.filter(seen_at__gte=since, disabled_at=None).values_list("hello", flat=True)
+    return sum(_can_run(hello, run) for hello in hellos)
+
+
+def _can_run(hello: dict, run: Run) -> bool:  # type: ignore[type-arg]
+    if run.queue not in hello.get("queues", [run.queue]):
+        return False
+    return run.submission.kind == "predictions" or any(engine.get("ok") for engine in hello.get("engines", ()))
+
+
+def _estimate(run: Run, position: int | None, online: int | None) -> datetime | None:
+    """Now, plus the usual duration of a run of this phase for each that is ahead, over the nodes there are."""
+    if not position or not online:
+        return None
+    recent = Run.objects.filter(status=RunStatus.SCORED, submission__phase=run.submission.phase, started_at__isnull=False)
+    spans = [
+        (finished - started).total_seconds()
+        for started, finished in recent.order_by("-finished_at").values_list("started_at", "finished_at")[:_RECENT]
+    ]
+    if not spans:
+        return None
+    return now() + timedelta(seconds=statistics.median(spans) * (position - 1) / online)

@@ -1,0 +1,85 @@
+"""A run's beginning and its end by hand; what the other services of runs share."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from runners.spec.models import CompetitionSpec
+from touchstone.accounts.models import User
+from touchstone.audit.services import audit_append
+from touchstone.competitions.models import Competition
+from touchstone.competitions.selectors import is_organiser
+from touchstone.core.clock import now
+from touchstone.core.errors import NotAllowed
+from touchstone.core.tasks import nudge
+from touchstone.evaluations.events import event_add
+from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.state import FINAL, run_lock, run_transition
+from touchstone.submissions.models import Submission
+
+
+def spec_of(*, competition: Competition) -> CompetitionSpec:
+    """The competition's file as typed models."""
+    return CompetitionSpec.model_validate(competition.spec)
+
+
+def run_receive(*, submission: Submission) -> Run:
+    """Begin the run of a fresh submission, in the state received. Its check is due at once."""
+    resources = spec_of(competition=submission.phase.competition).submission.resources
+    moment = now()
+    run = Run.objects.create(
+        submission=submission,
+        queue="gpu" if resources.gpus else "cpu",
+        # One seed for all attempts: a second attempt must not get a second chance.
+        seed=secrets.randbits(48),
+        deadline=moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS),
+    )
+    event_add(run=run, kind="status", message="Received.", data={"to": str(RunStatus.RECEIVED)}, at=moment)
+    return run
+
+
+def run_enqueue(*, run: Run, reason: str, **fields: object) -> Run:
+    """Put a run into the queue, or back to its place there, and nudge the nodes."""
+    row = run_transition(run=run, to=RunStatus.QUEUED, reason=reason, **fields)
+    nudge(run_id=str(row.pk), queue=row.queue)
+    return row
+
+
+def run_fail(*, run: Run, verdict: str, code: str, message: str, hint: str = "", **fields: object) -> Run:
+    """End a run as failed by a fault of the platform or of the organiser: it does not count against the quota."""
+    row = run_transition(
+        run=run, to=RunStatus.FAILED, reason=message, verdict=verdict, code=code, message=message, hint=hint,
+        counts_quota=False, **fields,
+    )  # fmt: skip
+    audit_append(actor=None, act="run.fail", subject=f"run:{row.pk}", data={"verdict": verdict, "code": code})
+    return row
+
+
+def run_cancel(*, run: Run, user: User) -> Run:
+    """Cancel a run. One that waits ends at once; one that runs ends when its node hears of it.
+
+    Cancelling a run that has ended, or twice, changes nothing. Raises `NotAllowed`.
+    """
+    submission = run.submission
+    competition = submission.phase.competition
+    if submission.participation.user_id != user.pk and not is_organiser(user=user, competition=competition):
+        raise NotAllowed("Only the participant and the organisers can cancel a run.")
+    with transaction.atomic():
+        row = run_lock(run_id=run.pk)
+        if row.status in FINAL or row.cancel_requested:
+            return row
+        if row.status == RunStatus.RUNNING:
+            row.cancel_requested = True
+            row.save(update_fields=["cancel_requested"])
+            event_add(run=row, kind="note", message=f"{user.username} asked to cancel; the node stops at its next sign of life.")
+        else:
+            # Nothing has run, so nothing is counted.
+            row = run_transition(
+                run=row, to=RunStatus.CANCELLED, reason=f"Cancelled by {user.username}.", counts_quota=row.attempt > 0
+            )
+        audit_append(actor=user, act="run.cancel", subject=f"run:{row.pk}")
+    return row

@@ -1,0 +1,96 @@
+"""The sweeper: acts on every run whose deadline passed. May run twice at once, or not for an hour; nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from touchstone.core.clock import now
+from touchstone.core.tasks import nudge
+from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.services.checks import check_retry, check_schedule
+from touchstone.evaluations.services.results import platform_fault
+from touchstone.evaluations.state import OPEN, run_transition
+
+log = structlog.get_logger(__name__)
+
+#: So many rows at a time: a sweep stays short, and the next comes in seconds.
+_BATCH = 200
+
+
+@dataclass
+class SweepReport:
+    """How many runs the sweep acted on, by what it did."""
+
+    lapsed: int = 0
+    rechecked: int = 0
+    nudged: int = 0
+    cancelled: int = 0
+    failed: int = 0
+
+
+def runs_sweep() -> SweepReport:
+    """Return lapsed runs to the queue or end them, repeat lost checks, send lost nudges again."""
+    report = SweepReport()
+    moment = now()
+    due = Q(status__in=OPEN, deadline__lt=moment) | Q(status=RunStatus.RUNNING, lease_until__lt=moment)
+    for run_id in list(Run.objects.filter(due).order_by("deadline").values_list("pk", flat=True)[:_BATCH]):
+        try:
+            _sweep_one(run_id, due, report)
+        except Exception:  # one bad row must not keep the others waiting
+            log.exception("sweep.failed", run=str(run_id))
+            report.failed += 1
+    return report
+
+
+def _sweep_one(run_id: object, due: Q, report: SweepReport) -> None:
+    with transaction.atomic():
+        run = Run.objects.select_for_update(skip_locked=True, of=("self",)).filter(due, pk=run_id).first()
+        if run is not None:  # else somebody else holds it, or it moved on
+            _ACTIONS[RunStatus(run.status)](run, report)
+
+
+def _received(run: Run, report: SweepReport) -> None:
+    run.deadline = now() + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)
+    run.save(update_fields=["deadline"])
+    check_schedule(run_id=run.pk)
+    report.rechecked += 1
+
+
+def _checking(run: Run, report: SweepReport) -> None:
+    check_retry(run=run, why="the checker did not answer")
+    if run.status == RunStatus.RECEIVED:
+        check_schedule(run_id=run.pk)
+    report.rechecked += 1
+
+
+def _queued(run: Run, report: SweepReport) -> None:
+    run.deadline = now() + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)
+    run.save(update_fields=["deadline"])
+    nudge(run_id=str(run.pk), queue=run.queue)
+    report.nudged += 1
+
+
+def _running(run: Run, report: SweepReport) -> None:
+    if run.cancel_requested:
+        run_transition(run=run, to=RunStatus.CANCELLED, reason="Cancelled, as asked; the node no longer answers.")
+        report.cancelled += 1
+        return
+    silent = run.lease_until is not None and run.lease_until < now()
+    why = "the node stopped answering" if silent else "the node did not finish within the time limit"
+    platform_fault(run=run, code="node_lost" if silent else "node_hung", message=why)
+    report.lapsed += 1
+
+
+_ACTIONS: dict[RunStatus, Callable[[Run, SweepReport], None]] = {
+    RunStatus.RECEIVED: _received,
+    RunStatus.CHECKING: _checking,
+    RunStatus.QUEUED: _queued,
+    RunStatus.RUNNING: _running,
+}

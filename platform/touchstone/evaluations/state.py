@@ -1,0 +1,94 @@
+"""Which moves a run may make, and the only way to make one.
+
+    received → checking → queued → running → scored
+                        ↘ rejected         ↘ failed | cancelled
+
+Every state that is not final has a deadline; when it passes, the sweeper acts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from touchstone.core.clock import now
+from touchstone.core.errors import Conflict, NotFound
+from touchstone.evaluations.events import event_add
+from touchstone.evaluations.models import Run, RunStatus
+
+S = RunStatus
+
+#: From each state, the states it may become.
+TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    S.RECEIVED: frozenset({S.CHECKING, S.FAILED, S.CANCELLED}),
+    # Back to received: the checker itself broke, which is our fault.
+    S.CHECKING: frozenset({S.QUEUED, S.REJECTED, S.RECEIVED, S.FAILED, S.CANCELLED}),
+    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELLED}),
+    # Back to queued: the node was lost, gave the run back, or reported a fault of ours.
+    S.RUNNING: frozenset({S.SCORED, S.FAILED, S.CANCELLED, S.QUEUED}),
+    S.SCORED: frozenset(),
+    S.REJECTED: frozenset(),
+    S.FAILED: frozenset(),
+    S.CANCELLED: frozenset(),
+}
+
+FINAL = frozenset(status for status, moves in TRANSITIONS.items() if not moves)
+OPEN = frozenset(TRANSITIONS) - FINAL
+
+
+class IllegalTransition(Conflict):
+    """The table has no such move."""
+
+    code = "illegal_transition"
+
+
+def run_lock(*, run_id: object) -> Run:
+    """The run with its row locked until the transaction ends. Raises `NotFound`."""
+    try:
+        return Run.objects.select_for_update(of=("self",)).select_related("submission__phase__competition").get(pk=run_id)
+    except Run.DoesNotExist:
+        raise NotFound(f"There is no run {run_id}.") from None
+
+
+def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Run:
+    """Move `run` to `to` and write an event. `fields` are set with it.
+
+    The row is locked and read anew, so what counts is its state now, not that of `run`, which is brought up to
+    date. A final state gets `finished_at` and loses lease and deadline. Raises `IllegalTransition`.
+    """
+    with transaction.atomic():
+        row = run_lock(run_id=run.pk)
+        if to not in TRANSITIONS[RunStatus(row.status)]:
+            raise IllegalTransition(
+                f"Run {row.pk} is {row.status} and cannot become {to}.",
+                "Reload the page to see its present state." if row.status in FINAL else "",
+            )
+        moment = now()
+        changes = _timing(row, to, moment) | fields | {"status": to}
+        before = row.status
+        for name, value in changes.items():
+            setattr(row, name, value)
+            setattr(run, name, value)
+        row.save(update_fields=list(changes))
+        event_add(run=row, kind="status", message=reason, data={"from": str(before), "to": str(to)}, at=moment)
+    return row
+
+
+def _timing(run: Run, to: RunStatus, moment: datetime) -> dict[str, Any]:
+    """The times that go with a state; a caller may set others."""
+    if to in FINAL:
+        return {"finished_at": moment, "deadline": None, "lease_until": None}
+    if to == S.QUEUED:
+        # A run that goes back keeps its place in the queue.
+        pause = timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)
+        return {
+            "queued_at": run.queued_at or moment, "deadline": moment + pause, "lease_until": None, "node": None,
+        }  # fmt: skip
+    if to == S.RECEIVED:
+        return {"deadline": moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)}
+    if to == S.CHECKING:
+        return {"deadline": moment + timedelta(seconds=settings.TOUCHSTONE_CHECK_SECONDS + 60)}
+    return {}

@@ -1,0 +1,167 @@
+"""Entries of leaderboards: one row per board and participant, written in the transaction that scores a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import F
+
+from runners.spec.catalogue_file import Offer
+from runners.spec.models import CompetitionSpec, LeaderboardSpec
+from touchstone.competitions.models import Participation, Phase
+from touchstone.evaluations.models import Run, RunStatus
+from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
+from touchstone.leaderboards.ranking import Ranking, columns_offered, rank
+
+#: Which of two runs an entry keeps. Ties go to the earlier submission, then to the smaller id: the same whatever the
+#: order in which results arrive.
+_ORDER = {
+    "best": "x.sort_key DESC NULLS LAST, x.achieved_at, x.run_id",
+    "last": "x.achieved_at DESC, x.run_id DESC",
+}
+_FIELDS = "run_id, sort_key, unranked, achieved_at, scores"
+
+_UPSERT = """
+INSERT INTO leaderboards_leaderboardentry AS e
+  (leaderboard_id, participation_id, {fields}, n_submissions, hidden)
+VALUES (%(board)s, %(participation)s, %(run)s, %(sort_key)s, %(unranked)s, %(achieved_at)s, %(scores)s::jsonb, %(count)s, false)
+ON CONFLICT (leaderboard_id, participation_id) DO UPDATE SET
+  ({fields}) = (
+    SELECT {picked} FROM (VALUES
+      (excluded.run_id, excluded.sort_key, excluded.unranked, excluded.achieved_at, excluded.scores),
+      (e.run_id, e.sort_key, e.unranked, e.achieved_at, e.scores)
+    ) AS x ({fields}) ORDER BY {order} LIMIT 1),
+  n_submissions = excluded.n_submissions
+"""
+
+
+def entries_update(*, run: Run) -> None:
+    """Bring the boards of the run's phase up to date. Called once, inside the transaction that scored it.
+
+    Calling it again changes nothing: the number of submissions is counted, not added to. The participation's row
+    is locked first, so that two runs of one participant scored at once count each other.
+    """
+    submission = run.submission
+    phase = submission.phase
+    boards = list(Leaderboard.objects.filter(phase=phase).order_by("pk"))
+    Participation.objects.select_for_update(no_key=True).get(pk=submission.participation_id)
+    spec = CompetitionSpec.model_validate(phase.competition.spec)
+    offer = columns_offered(spec=spec)
+    results = {result.key: result for result in run.results.all()}
+    count = _count(phase, submission.participation_id)
+    rankings = [(board, rank(board=_spec(board), results=results, offer=offer)) for board in boards]
+    if phase.feedback == "ladder" and rankings and not _climbs(rankings[0], run):
+        run.told = False
+        run.save(update_fields=["told"])
+    for board, ranking in rankings:
+        if run.told:
+            _upsert(board, run, ranking, count)
+        else:
+            # A ladder shows no score that it has not told: only the count grows.
+            LeaderboardEntry.objects.filter(leaderboard=board, participation_id=submission.participation_id).update(
+                n_submissions=count
+            )
+    # Last: the rows of the boards are shared by everybody, so they are held as short as can be.
+    for board in boards:
+        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+
+
+def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
+    """Compute every entry anew from the results; returns how many there are. What is the same stays the same.
+
+    For changes that an increment cannot follow: another rule, other weights, a withdrawn run.
+    """
+    with transaction.atomic():
+        board = Leaderboard.objects.select_for_update().select_related("phase__competition").get(pk=leaderboard.pk)
+        offer = columns_offered(spec=CompetitionSpec.model_validate(board.phase.competition.spec))
+        hidden = set(board.entries.filter(hidden=True).values_list("participation_id", flat=True))
+        board.entries.all().delete()
+        counts: dict[int, int] = {}
+        runs = _scored(board.phase).prefetch_related("results").select_related("submission").order_by("pk")
+        for run in runs.iterator(chunk_size=500):
+            key = run.submission.participation_id
+            counts[key] = counts.get(key, 0) + 1
+            if run.told:
+                _upsert(board, run, _rank(board, run, offer), counts[key])
+        for key, count in counts.items():
+            board.entries.filter(participation_id=key).update(n_submissions=count)
+        board.entries.filter(participation_id__in=hidden).update(hidden=True)
+        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        return board.entries.count()
+
+
+def entry_hide(*, entry: LeaderboardEntry, hidden: bool) -> None:
+    """Take an entry off its board, or put it back."""
+    with transaction.atomic():
+        LeaderboardEntry.objects.filter(pk=entry.pk).update(hidden=hidden)
+        Leaderboard.objects.filter(pk=entry.leaderboard_id).update(version=F("version") + 1)
+
+
+def boards_sync(*, phases: Iterable[Phase], spec: CompetitionSpec) -> list[Leaderboard]:
+    """Make the boards of the phases those of the file: made, changed or removed. Returns those whose spec changed."""
+    changed = []
+    for phase in phases:
+        wanted = {board.slug: board for board in spec.leaderboards if board.phase in (None, phase.slug)}
+        Leaderboard.objects.filter(phase=phase).exclude(slug__in=wanted).delete()
+        for slug, board in wanted.items():
+            body = board.model_dump(mode="json")
+            row, created = Leaderboard.objects.get_or_create(
+                phase=phase, slug=slug,
+                defaults={"competition": phase.competition, "title": board.title or slug, "spec": body},
+            )  # fmt: skip
+            if not created and (row.spec != body or row.title != (board.title or slug)):
+                row.spec, row.title = body, board.title or slug
+                row.save(update_fields=["spec", "title"])
+                changed.append(row)
+    return changed
+
+
+def _spec(board: Leaderboard) -> LeaderboardSpec:
+    return LeaderboardSpec.model_validate(board.spec)
+
+
+def _rank(board: Leaderboard, run: Run, offer: Offer) -> Ranking:
+    return rank(board=_spec(board), results={r.key: r for r in run.results.all()}, offer=offer)
+
+
+def _scored(phase: Phase) -> Any:
+    return Run.objects.filter(submission__phase=phase, status=RunStatus.SCORED)
+
+
+def _count(phase: Phase, participation_id: int) -> int:
+    return int(_scored(phase).filter(submission__participation_id=participation_id).count())
+
+
+def _climbs(primary: tuple[Leaderboard, Ranking], run: Run) -> bool:
+    """Ladder (Blum & Hardt, arXiv 1502.04585): tell a result only where it beats the best told by its standard error."""
+    board, ranking = primary
+    best = (
+        LeaderboardEntry.objects.filter(leaderboard=board, participation_id=run.submission.participation_id)
+        .values_list("sort_key", flat=True)
+        .first()
+    )
+    if best is None:
+        return True
+    if ranking.sort_key is None:
+        return False
+    score = ranking.scores.get(_spec(board).rank_by, {})
+    low, high = score.get("low"), score.get("high")
+    error = 0.0 if low is None or high is None else (high - low) / (2 * 1.96)
+    return ranking.sort_key > best + error
+
+
+def _upsert(board: Leaderboard, run: Run, ranking: Ranking, count: int) -> None:
+    order = _ORDER[_spec(board).entry]
+    statement = _UPSERT.format(fields=_FIELDS, picked=", ".join(f"x.{name.strip()}" for name in _FIELDS.split(",")), order=order)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement,
+            {
+                "board": board.pk, "participation": run.submission.participation_id, "run": run.pk,
+                "sort_key": ranking.sort_key, "unranked": ranking.unranked, "achieved_at": run.submission.created_at,
+                "scores": orjson.dumps(ranking.scores).decode(), "count": count,
+            },
+        )  # fmt: skip

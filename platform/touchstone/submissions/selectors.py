@@ -1,0 +1,82 @@
+"""Reading submissions and what is left of a quota."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q, QuerySet
+
+from touchstone.competitions.models import Competition, Participation, Phase
+from touchstone.competitions.selectors import Viewer, is_organiser
+from touchstone.core.clock import now
+from touchstone.core.errors import NotFound
+from touchstone.submissions.models import Submission
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Submissions used and allowed in one phase; None allows any number. `resets_at`: when a new day (UTC) begins."""
+
+    per_day: int | None
+    used_today: int
+    total: int | None
+    used_total: int
+    resets_at: datetime
+
+    @property
+    def left(self) -> int | None:
+        """How many more may be sent now; None where there is no limit."""
+        left = [
+            max(0, limit - used)
+            for limit, used in ((self.per_day, self.used_today), (self.total, self.used_total))
+            if limit is not None
+        ]
+        return min(left) if left else None
+
+
+def quota(*, participation: Participation, phase: Phase, at: datetime | None = None) -> Quota:
+    """What the participant has used. Our own faults, files refused at intake and runs cancelled before they
+    started are not counted (`Run.counts_quota`)."""
+    moment = at or now()
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    used = Submission.objects.filter(phase=phase, participation=participation, run__counts_quota=True).aggregate(
+        total=Count("pk"), today=Count("pk", filter=Q(created_at__gte=day, created_at__lt=day + timedelta(days=1)))
+    )
+    return Quota(phase.per_day, used["today"], phase.total, used["total"], day + timedelta(days=1))
+
+
+def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa: A002 - the name of the thing
+    """A submission of one's own, or of a competition one organises. Raises `NotFound`, foreign or missing alike."""
+    missing = NotFound(f"There is no submission {id}, or it is not yours.", "Check the id, and who you are signed in as.")
+    try:
+        key = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
+    except ValueError:
+        raise missing from None
+    found = (
+        Submission.objects.select_related("participation__user", "phase__competition", "phase__split", "run__node")
+        .filter(pk=key)
+        .first()
+    )
+    if found is None or user is None or not user.is_authenticated:
+        raise missing
+    if found.participation.user_id != user.pk and not is_organiser(user=user, competition=found.phase.competition):
+        raise missing
+    return found
+
+
+def submissions_of(*, user: Viewer, competition: Competition | None = None) -> QuerySet[Submission]:
+    """A user's own submissions, newest first, in one competition or all."""
+    if user is None or not user.is_authenticated:
+        return Submission.objects.none()
+    mine = Submission.objects.filter(participation__user_id=user.pk).select_related("phase__competition", "run", "participation")
+    return mine if competition is None else mine.filter(phase__competition=competition)
+
+
+def submissions_all(*, user: Viewer, competition: Competition) -> QuerySet[Submission]:
+    """Every submission of a competition, for its organisers; for others their own."""
+    if not is_organiser(user=user, competition=competition):
+        return submissions_of(user=user, competition=competition)
+    everything = Submission.objects.filter(phase__competition=competition)
+    return everything.select_related("phase__competition", "run", "participation__user")

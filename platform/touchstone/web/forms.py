@@ -1,0 +1,190 @@
+"""Forms of the pages: they read and clean input; the services decide whether it is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from touchstone.competitions.models import Phase
+from touchstone.core.errors import UserError
+
+_TEXT = {"class": "form-control"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of submission as its card in the form shows it."""
+
+    title: str | Promise
+    help: str | Promise
+    icon: str
+
+
+KINDS = {
+    "predictions": Kind(
+        _("Predictions"),
+        _("A Parquet or CSV file with one row an item. Scored at once; robustness and speed cannot be measured."),
+        icon="table",
+    ),
+    "model": Kind(
+        _("Model"),
+        _("An ONNX file. The platform serves it, so white-box attacks, parameters and speed can be measured too."),
+        icon="box",
+    ),
+    "container": Kind(
+        _("Container"),
+        _("A docker save archive, or the name of an image that the node holds. It answers the judge's queries."),
+        icon="package",
+    ),
+    "code": Kind(
+        _("Code"),
+        _("A zip with main.py at its root, run in the platform's Python runtime. It answers the judge's queries."),
+        icon="code",
+    ),
+}
+
+SCOPES = (
+    ("read", _("Read: competitions, your submissions and results")),
+    ("submit", _("Submit: send and cancel submissions")),
+    ("organise", _("Organise: upload and change competitions")),
+)
+
+
+def add_problem(form: forms.Form, error: UserError) -> None:
+    """Show what a service refused: beside the fields it names, else above the form."""
+    placed = False
+    for name, texts in error.fields.items():
+        for text in texts if name in form.fields else ():
+            form.add_error(name, text)
+            placed = True
+    if not placed:
+        form.add_error(None, f"{error.message} {error.hint}".strip())
+
+
+class SignUpForm(forms.Form):
+    username = forms.CharField(
+        label=_("User name"),
+        max_length=150,
+        help_text=_("Others see it. Letters, digits and @ . + - _"),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "username", "autocapitalize": "none", "autofocus": True}),
+    )
+    email = forms.EmailField(
+        label=_("E-mail address"), widget=forms.EmailInput(attrs={**_TEXT, "autocomplete": "email"})
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        help_text=_("At least 10 characters, and not one that many people use."),
+        widget=forms.PasswordInput(attrs={**_TEXT, "autocomplete": "new-password"}),
+    )
+
+
+class SignInForm(AuthenticationForm):
+    """Django's own form, with the look of ours."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = _("User name")
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-control"
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        help_text=_("Where it will be used: laptop, CI of project X."),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("Scopes"), choices=SCOPES, initial=["read", "submit"], widget=forms.CheckboxSelectMultiple
+    )
+    expires = forms.ChoiceField(
+        label=_("Expires"),
+        choices=[("7", _("in 7 days")), ("30", _("in 30 days")), ("90", _("in 90 days")), ("365", _("in a year")), ("0", _("never"))],
+        initial="90",
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )  # fmt: skip
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end of the token's life; None for a token that does not expire."""
+        days = int(self.cleaned_data["expires"])
+        return timezone.now() + timedelta(days=days) if days else None
+
+
+class JoinForm(forms.Form):
+    display_name = forms.CharField(
+        label=_("Name on the leaderboard"),
+        max_length=100,
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "nickname"}),
+    )
+    accept_terms = forms.BooleanField(
+        label=_("I have read the terms and accept them."),
+        error_messages={"required": _("You can join only if you accept the terms.")},
+    )
+
+
+class SubmitForm(forms.Form):
+    """One submission. `phases` are the open ones; `kinds` those the competition takes."""
+
+    phase = forms.ChoiceField(label=_("Phase"), widget=forms.Select(attrs={"class": "form-select"}))
+    kind = forms.ChoiceField(label=_("What you send"), widget=forms.RadioSelect)
+    file = forms.FileField(
+        label=_("Choose a file, or drop it here"),
+        required=False,
+        widget=forms.FileInput(attrs={"class": "form-control"}),
+    )
+    image = forms.CharField(
+        label=_("Image name, instead of a file"),
+        max_length=300,
+        required=False,
+        help_text=_("An image that the node's engine already holds, such as team/model@sha256:…"),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off", "spellcheck": "false"}),
+    )
+    message = forms.CharField(
+        label=_("Message"),
+        max_length=500,
+        required=False,
+        help_text=_("For yourself: what is different this time."),
+        widget=forms.TextInput(attrs=_TEXT),
+    )
+
+    def __init__(self, *args: Any, phases: Iterable[Phase], kinds: Iterable[str], limit_text: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds = list(kinds)
+        self.fields["phase"].choices = [(phase.slug, phase.title) for phase in phases]  # type: ignore[attr-defined]
+        self.fields["kind"].choices = [(kind, KINDS[kind].title) for kind in kinds]  # type: ignore[attr-defined]
+        self.fields["kind"].initial = kinds[0] if kinds else None
+        self.fields["file"].help_text = limit_text
+        if "container" not in kinds:
+            del self.fields["image"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        image, file = data.get("image"), data.get("file")
+        if data.get("kind") == "container":
+            if bool(image) == bool(file):
+                self.add_error("file", _("Send either an archive or the name of an image, and not both."))
+        elif data.get("kind"):
+            data["image"] = ""
+            if not file and "file" not in self.errors:
+                self.add_error("file", _("Choose the file to submit."))
+        return data
+
+
+class BundleForm(forms.Form):
+    bundle = forms.FileField(
+        label=_("Choose a zip, or drop it here"),
+        help_text=_("competition.yml may lie at the root of the zip or in its one folder."),
+        error_messages={"required": _("Choose the zip to upload."), "empty": _("This file is empty. Choose the zip of a competition folder.")},
+        widget=forms.FileInput(attrs={"class": "form-control", "accept": ".zip,application/zip"}),
+    )  # fmt: skip

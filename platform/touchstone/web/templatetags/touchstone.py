@@ -1,0 +1,139 @@
+"""Tags of the templates: icons, pills, times, numbers, markdown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from touchstone.web import markdown as md
+from touchstone.web import present
+from touchstone.web.charts import Interval
+from touchstone.web.forms import KINDS
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """A decorative icon of the sprite; the word beside it says what it means."""
+    return format_html(
+        '<svg class="icon{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        f" {extra}" if extra else "",
+        static("web/vendor/lucide.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def badge(item: present.Badge, spin: bool = False) -> SafeString:
+    """A pill with icon and word."""
+    mark = icon(item.icon, "spin" if spin and item.icon == "loader" else "")
+    tone = f" pill-{item.tone}" if item.tone else ""
+    return format_html('<span class="pill{}">{}{}</span>', tone, mark, item.word)
+
+
+@register.simple_tag
+def run_badge(status: str) -> SafeString:
+    return badge(present.RUN_BADGES[status], spin=True)
+
+
+@register.simple_tag
+def result_badge(state: str) -> SafeString:
+    return badge(present.RESULT_BADGES.get(state, present.RESULT_BADGES["undefined"]))
+
+
+@register.simple_tag
+def phase_badge(state: str) -> SafeString:
+    return badge(present.PHASE_BADGES[state])
+
+
+@register.simple_tag
+def visibility_badge(visibility: str) -> SafeString:
+    return badge(present.VISIBILITY_BADGES[visibility])
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString | str:
+    """`2 hours ago`, with the absolute time in the title."""
+    if moment is None:
+        return "–"
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        present.absolute(moment),
+        present.relative(moment),
+    )
+
+
+@register.simple_tag
+def moment(value: datetime | None) -> SafeString | str:
+    """The absolute time, with the relative one in the title."""
+    if value is None:
+        return "–"
+    return format_html(
+        '<time class="nowrap num" datetime="{}" title="{}">{}</time>',
+        value.isoformat(timespec="seconds"),
+        present.relative(value),
+        present.absolute(value),
+    )
+
+
+@register.simple_tag
+def interval_svg(mark: Interval | None, text: str = "", extra: str = "") -> SafeString | str:
+    """A small interval: track, bar, dot. `text` is what a screen reader says; without one it is decoration."""
+    if mark is None:
+        return ""
+    label = format_html('role="img" aria-label="{}"', text) if text else format_html('aria-hidden="true"')
+    ideal = (
+        format_html('<line class="iv-ideal" x1="{0}" x2="{0}" y1="0" y2="12"></line>', mark.ideal) if mark.ideal else ""
+    )
+    bar = (
+        format_html('<line class="iv-bar" x1="{}" x2="{}" y1="6" y2="6"></line>', mark.start, mark.end)
+        if mark.has_bar
+        else ""
+    )
+    return format_html(
+        '<svg class="{}" height="12" {}><line class="iv-track" x1="0" x2="100%" y1="6" y2="6"></line>{}{}'
+        '<circle class="iv-dot" cx="{}" cy="6" r="3"></circle></svg>',
+        extra or "interval",
+        label,
+        ideal,
+        bar,
+        mark.dot,
+    )
+
+
+@register.simple_tag
+def meter(used: int, total: int) -> SafeString:
+    """How much of an allowance is used, as a bar beside the same words."""
+    share = 100.0 if total <= 0 else min(100.0, 100.0 * used / total)
+    return format_html(
+        '<svg class="meter" height="6" aria-hidden="true"><rect class="meter-track" width="100%" height="6" rx="3"></rect>'
+        '<rect class="meter-fill" width="{}%" height="6" rx="3"></rect></svg>',
+        f"{share:.1f}",
+    )
+
+
+register.filter("markdown", md.render)
+register.filter("bytes", present.size)
+register.filter("duration", present.duration)
+register.filter("number", present.number)
+register.filter("count", present.count)
+register.filter("pillar", present.pillar)
+register.filter("direction", present.direction)
+
+
+@register.filter
+def short(digest: str) -> str:
+    """The first 12 characters of a digest."""
+    return digest[:12]
+
+
+@register.filter
+def kind_help(kind: str) -> str:
+    """What a kind of submission is."""
+    return str(KINDS[kind].help)

@@ -1,0 +1,43 @@
+"""Addresses of the pages."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from touchstone.web.converters import SlugConverter
+from touchstone.web.views import account, board, competition, data, health, home, organise, submission, submit
+
+register_converter(SlugConverter, "key")
+
+app_name = "web"
+
+_c = "c/<key:slug>/"
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("signup/", account.signup, name="signup"),
+    path("login/", account.SignIn.as_view(), name="login"),
+    path("logout/", account.SignOut.as_view(), name="logout"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/<int:pk>/revoke/", account.token_revoke_page, name="token-revoke"),
+    path("competitions/new/", organise.competition_new, name="competition-new"),
+    path(_c, competition.overview, name="competition"),
+    path(f"{_c}data/", data.data, name="data"),
+    path(f"{_c}data/<str:split>/<path:name>", data.split_file, name="split-file"),
+    path(f"{_c}starting-kit.zip", data.starting_kit, name="starting-kit"),
+    path(f"{_c}phases/", competition.phases, name="phases"),
+    path(f"{_c}rules/", competition.rules, name="rules"),
+    path(f"{_c}p/<key:page>/", competition.page, name="page"),
+    path(f"{_c}join/", competition.join, name="join"),
+    path(f"{_c}leaderboard/", board.default_board, name="leaderboard"),
+    path(f"{_c}leaderboard/<key:phase>/<key:board>/", board.board, name="board"),
+    path(f"{_c}leaderboard/<key:phase>/<key:board>.csv", board.board_csv, name="board-csv"),
+    path(f"{_c}leaderboard/<key:phase>/<key:board>.json", board.board_json, name="board-json"),
+    path(f"{_c}submissions/", submit.submissions, name="submissions"),
+    path(f"{_c}submit/", submit.submit, name="submit"),
+    path("s/<uuid:pk>/", submission.submission, name="submission"),
+    path("s/<uuid:pk>/state", submission.state, name="submission-state"),
+    path("s/<uuid:pk>/cancel/", submission.cancel, name="submission-cancel"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

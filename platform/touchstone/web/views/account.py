@@ -1,0 +1,97 @@
+"""Sign-up, sign-in, sign-out and API tokens."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from touchstone.accounts.selectors import tokens_of
+from touchstone.accounts.services import token_create, token_revoke, user_create
+from touchstone.core.errors import UserError
+from touchstone.web.forms import SignInForm, SignUpForm, TokenForm, add_problem
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go after: only an address of this site."""
+    url = request.POST.get("next") or request.GET.get("next") or ""
+    allowed = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+    return url if allowed else ""
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def signup(request: HttpRequest) -> HttpResponse:
+    """Make an account and sign in to it."""
+    if request.user.is_authenticated:
+        return redirect(_next(request) or "web:home")
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = user_create(**form.cleaned_data)
+        except UserError as error:
+            add_problem(form, error)
+        else:
+            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            messages.success(request, _("Welcome, %(name)s. Your account is ready.") % {"name": user.username})
+            return redirect(_next(request) or "web:home")
+    status = 422 if form.is_bound else 200
+    return render(request, "web/account/signup.html", {"form": form, "next": _next(request)}, status=status)
+
+
+class SignIn(LoginView):
+    template_name = "web/account/login.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+    extra_context = {"nav": "login"}
+
+    def form_invalid(self, form: SignInForm) -> HttpResponse:  # type: ignore[override]
+        response: HttpResponse = super().form_invalid(form)
+        response.status_code = 422
+        return response
+
+
+class SignOut(LogoutView):
+    http_method_names = ["post", "options"]
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    """The account with its tokens. A new token's text is in this one answer and nowhere else."""
+    form, secret = TokenForm(request.POST or None), ""
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            _token, secret = token_create(
+                user=request.user, name=data["name"], scopes=data["scopes"], expires_at=form.expires_at
+            )
+            form = TokenForm()
+        except UserError as error:
+            add_problem(form, error)
+    context = {"nav": "account", "form": form, "secret": secret, "tokens": tokens_of(user=request.user)}
+    return render(request, "web/account/account.html", context, status=422 if form.is_bound else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def token_revoke_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then revoke. Tokens of others do not exist here."""
+    token = tokens_of(user=request.user).filter(pk=pk).first()
+    if token is None:
+        raise Http404
+    if request.method == "POST":
+        token_revoke(token=token)
+        messages.success(request, _("The token %(name)s is revoked.") % {"name": token.name})
+        return redirect("web:account")
+    return render(request, "web/account/token_revoke.html", {"nav": "account", "token": token})

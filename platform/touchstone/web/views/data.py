@@ -1,0 +1,73 @@
+"""Data splits and what may be downloaded of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.shortcuts import render
+from django.utils.functional import Promise
+
+from touchstone.competitions import selectors
+from touchstone.competitions.models import DataSplit
+from touchstone.core.storage import blob_open
+from touchstone.web.present import SPLIT_TEXTS
+from touchstone.web.views.frame import context, frame
+from touchstone.web.views.support import page
+
+_SHOWN = 25
+
+
+@dataclass(frozen=True)
+class SplitItem:
+    """A split with the files that this person may download; `more` are left out of the page."""
+
+    split: DataSplit
+    text: str | Promise
+    files: list[dict[str, Any]]
+    more: int
+    phases: str
+
+
+@page
+def data(request: HttpRequest, slug: str) -> HttpResponse:
+    shown = frame(request, slug)
+    items = []
+    for split in shown.competition.splits.all():
+        files = selectors.split_download_files(user=request.user, split=split)
+        used = ", ".join(item.phase.title for item in shown.phases if item.phase.split_id == split.pk)
+        items.append(SplitItem(split, SPLIT_TEXTS[split.visibility], files[:_SHOWN], len(files[_SHOWN:]), used))
+    return render(request, "web/competition/data.html", context(shown, "data", splits=items))
+
+
+@page
+def split_file(request: HttpRequest, slug: str, split: str, name: str) -> HttpResponse | FileResponse:
+    """One file of a split, if this person may have it; anything else does not exist."""
+    found = selectors.split_get(competition=selectors.competition_get(user=request.user, slug=slug), name=split)
+    file = selectors.split_file(user=request.user, split=found, name=name)
+    return blob_response(request, sha256=file["sha256"], filename=f"{slug}-{split}-{PurePosixPath(name).name}")
+
+
+@page
+def starting_kit(request: HttpRequest, slug: str) -> HttpResponse | FileResponse:
+    sha256 = selectors.starting_kit(competition=selectors.competition_get(user=request.user, slug=slug))
+    if sha256 is None:
+        raise Http404
+    return blob_response(request, sha256=sha256, filename=f"{slug}-starting-kit.zip")
+
+
+def blob_response(request: HttpRequest, *, sha256: str, filename: str) -> HttpResponse | FileResponse:
+    """A stored file as a download, never shown in place; its digest is its ETag."""
+    etag = f'"{sha256}"'
+    headers = {"ETag": etag, "Cache-Control": "private, max-age=0, must-revalidate"}
+    if etag in request.headers.get("If-None-Match", ""):
+        return HttpResponseNotModified(headers=headers)
+    return FileResponse(
+        blob_open(sha256=sha256),
+        as_attachment=True,
+        filename=filename,
+        content_type="application/octet-stream",
+        headers={**headers, "X-Content-Type-Options": "nosniff"},
+    )

@@ -1,0 +1,75 @@
+"""The front page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from touchstone.competitions import selectors
+from touchstone.competitions.models import Competition, Phase
+from touchstone.core.clock import now
+from touchstone.web.views.frame import PhaseItem, overall_state, phase_state
+
+_PAGE = 25
+
+
+@dataclass(frozen=True)
+class Card:
+    """A competition in the list. `phase` is the open one, else the next, else the last."""
+
+    competition: Competition
+    state: str
+    phase: Phase
+    pillars: list[str]
+    participants: int
+    submissions: int
+
+
+def pillars_of(spec: dict[str, object]) -> list[str]:
+    """The pillars that a competition's metrics touch, in the order of the file."""
+    metrics: list[dict[str, str]] = spec["metrics"]  # type: ignore[assignment]
+    return list(dict.fromkeys(metric["use"].split(".", 1)[0] for metric in metrics))
+
+
+def _card(competition: Competition) -> Card:
+    at = now()
+    items = [PhaseItem(phase, phase_state(phase, at=at), "") for phase in competition.phases.all()]
+    state = overall_state(items)
+    chosen = [item.phase for item in items if item.state == state]
+    return Card(
+        competition=competition,
+        state=state,
+        phase=chosen[-1] if state == "closed" else chosen[0],
+        pillars=pillars_of(competition.spec),
+        participants=competition.n_participants,  # type: ignore[attr-defined]
+        submissions=competition.n_submissions,  # type: ignore[attr-defined]
+    )
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """Competitions that this person may see, the open ones first."""
+    visible = (
+        selectors.competition_visible(user=request.user)
+        .annotate(
+            n_participants=Count("participations", distinct=True),
+            n_submissions=Count("participations__submissions", distinct=True),
+        )
+        .prefetch_related("phases")
+        .order_by("-created_at", "-pk")
+    )
+    pages = Paginator(visible, _PAGE).get_page(request.GET.get("page"))
+    cards = [_card(competition) for competition in pages.object_list]
+    return render(
+        request,
+        "web/home.html",
+        {
+            "nav": "competitions",
+            "pages": pages,
+            "open": [card for card in cards if card.state == "open"],
+            "closed": [card for card in cards if card.state != "open"],
+        },
+    )

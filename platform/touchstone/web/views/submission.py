@@ -1,0 +1,105 @@
+"""One submission: its state while it lives, and its result."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from touchstone.competitions.selectors import is_organiser
+from touchstone.evaluations.models import RunEvent
+from touchstone.evaluations.selectors import RunView, run_view
+from touchstone.evaluations.services import run_cancel
+from touchstone.submissions.models import Submission
+from touchstone.submissions.selectors import submission_get
+from touchstone.web import present
+from touchstone.web.scores import score_groups
+from touchstone.web.views.support import page
+
+#: Lines of the history that are shown; progress and log lines have places of their own.
+_TIMELINE = frozenset({"status", "stage", "note"})
+_STEPS = {"rejected": "bad", "failed": "bad", "cancelled": "done", "scored": "good"}
+
+
+def _version(view: RunView) -> str:
+    """Changes when the page would: a poll that brings nothing new is answered with 204 and moves nothing."""
+    last = view.events[-1].sequence if view.events else 0
+    state = (view.status, view.attempt, last, view.position, view.nodes_online, len(view.log), view.run.cancel_requested)
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+
+
+def _timeline(events: list[RunEvent]) -> list[dict[str, Any]]:
+    shown = [event for event in events if event.kind in _TIMELINE]
+    return [
+        {"event": event, "tone": _STEPS.get(str(event.data.get("to", "")), "done")}
+        for event in shown
+    ]  # fmt: skip
+
+
+def _stages(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
+    """Name, duration as text, and share of the whole in per cent."""
+    whole = sum(seconds.values()) or 1.0
+    return [(name.replace("_", " "), present.duration(spent), 100 * spent / whole) for name, spent in seconds.items()]
+
+
+def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
+    view = run_view(run=submission.run, user=request.user)
+    competition = submission.phase.competition
+    progress = next((event for event in reversed(view.events) if event.kind == "progress"), None)
+    return {
+        "nav": "competitions",
+        "submission": submission,
+        "run": submission.run,
+        "view": view,
+        "competition": competition,
+        "organiser": is_organiser(user=request.user, competition=competition),
+        "groups": score_groups(view.results),
+        "timeline": _timeline(view.events),
+        "progress": progress if view.status == "running" else None,
+        "stages": _stages(submission.run.stages),
+        "tone": {"rejected": "error", "failed": "error", "cancelled": "calm", "scored": "ok"}.get(view.status, "calm"),
+        "version": _version(view),
+    }
+
+
+@login_required
+@never_cache
+@page
+def submission(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The page; while the run is not final it asks `state` every two seconds."""
+    found = submission_get(user=request.user, id=pk)
+    return render(request, "web/submission/detail.html", _context(request, found))
+
+
+@never_cache
+@page
+def state(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The part that changes. 204 where `?v=` is the present version."""
+    context = _context(request, submission_get(user=request.user, id=pk))
+    if request.GET.get("v") == context["version"]:
+        return HttpResponse(status=204)
+    return render(request, "web/submission/_state.html", {**context, "live": True})
+
+
+@login_required
+@page
+@require_POST
+def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask for the run to end."""
+    found = submission_get(user=request.user, id=pk)
+    run = run_cancel(run=found.run, user=request.user)
+    if run.status == "cancelled":
+        messages.success(request, _("The run is cancelled."))
+    elif run.cancel_requested:
+        messages.info(request, _("The run will stop within seconds."))
+    else:
+        messages.info(request, _("The run had ended before."))
+    return redirect("web:submission", pk)

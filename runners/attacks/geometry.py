@@ -1,0 +1,80 @@
+"""Norms, projections and steps on batches of items, per item."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from runners.models.base import Model
+
+Norm = Literal["linf", "l2"]
+Inputs = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+ValueRange = tuple[float, float]
+
+#: Most bytes in one question. Large, so that the number of round trips does not depend on that of items.
+BATCH_BYTES = 128 * 2**20
+
+
+def column(values: Floats, x: npt.NDArray[np.floating]) -> Floats:
+    """Per-item numbers (n,) in a shape that multiplies x."""
+    return values.reshape((-1,) + (1,) * (x.ndim - 1))
+
+
+def distance(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating], norm: Norm) -> Floats:
+    """Distance of each pair of items in float64: (n,)."""
+    flat = (a.astype(np.float64) - b.astype(np.float64)).reshape(a.shape[0], math.prod(a.shape[1:]))
+    if norm == "linf":
+        return np.asarray(np.abs(flat).max(axis=1, initial=0.0), dtype=np.float64)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", flat, flat)), dtype=np.float64)
+
+
+def steepest(gradient: npt.NDArray[np.floating], norm: Norm) -> Floats:
+    """The direction of unit norm that raises the loss fastest; zero where the gradient is zero."""
+    g = gradient.astype(np.float64)
+    if norm == "linf":
+        return np.asarray(np.sign(g), dtype=np.float64)
+    length = distance(g, np.zeros_like(g), "l2")
+    return g / column(np.where(length > 0, length, 1.0), g)
+
+
+def into_ball(moved: Floats, x: Inputs, radius: Floats, norm: Norm, value_range: ValueRange) -> Inputs:
+    """`moved` brought within `radius` (n,) of x and into the value range, in float32.
+
+    Rounding to float32 may step outside by one unit in the last place: the radius is kept by that much smaller.
+    """
+    origin = x.astype(np.float64)
+    offset = moved - origin
+    ulp = np.spacing(np.abs(x).max(initial=1.0)).astype(np.float64)
+    if norm == "linf":
+        limit = column(np.maximum(radius - ulp, 0.0), x)
+        offset = np.clip(offset, -limit, limit)
+    else:
+        length = distance(offset, np.zeros_like(offset), "l2")
+        offset = offset * column(np.minimum(1.0, radius / np.where(length > 0, length, 1.0)), x)
+    return np.clip(origin + offset, *value_range).astype(np.float32)
+
+
+def random_start(x: Inputs, radius: Floats, norm: Norm, value_range: ValueRange, rng: np.random.Generator) -> Inputs:
+    """A point drawn evenly from the ball around each item, clipped to the value range."""
+    if norm == "linf":
+        offset = rng.uniform(-1.0, 1.0, size=x.shape) * column(radius, x)
+    else:
+        size = int(np.prod(x.shape[1:]))
+        direction = steepest(rng.standard_normal(x.shape), "l2")
+        offset = direction * column(radius * rng.random(x.shape[0]) ** (1 / size), x)
+    return into_ball(x.astype(np.float64) + offset, x, radius, norm, value_range)
+
+
+def ask(model: Model, x: Inputs) -> Ints:
+    """Predicted classes, (n,), in as few round trips as the size of a question allows."""
+    if x.shape[0] == 0:
+        return np.empty(0, dtype=np.int64)
+    step = max(1, BATCH_BYTES // max(1, x[0].nbytes))
+    parts = [model.predict(x[i : i + step]).argmax(axis=1) for i in range(0, x.shape[0], step)]
+    return np.concatenate(parts).astype(np.int64)

@@ -1,0 +1,67 @@
+"""Projected gradient descent, and the smallest perturbation that it finds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from runners.attacks.geometry import Bools, Floats, Inputs, Ints, Norm, ValueRange, random_start
+from runners.attacks.gradient import ascent, descend, single_step
+from runners.attacks.minimum import minimal
+from runners.models.base import Loss, Model
+from runners.registry import attack
+
+
+@attack(
+    "pgd",
+    title="Projected gradient descent",
+    requires="gradients",
+    norms=("linf", "l2"),
+    reference="Madry et al., ICLR 2018",
+)
+def pgd(
+    model: Model,
+    x: Inputs,
+    y: Ints,
+    *,
+    norm: Norm,
+    eps: float,
+    value_range: ValueRange,
+    rng: np.random.Generator,
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 20,
+    restarts: Annotated[int, Field(ge=0, le=100)] = 1,
+    step_size: Annotated[float, Field(gt=0)] | None = None,
+    loss: Loss = "cross_entropy",
+    bisections: Annotated[int, Field(ge=0, le=50)] = 5,
+) -> Inputs:
+    """Steps along the gradient, projected on the ball of radius eps; then the nearest example by bisection.
+
+    Each item is tried with one step of length eps (so it is never weaker than `fgsm`), from the item
+    itself, and from `restarts` random starts. `step_size` is in the units of eps; by default 2.5 eps / steps.
+    With `bisections` 0 the first example found is only drawn to the boundary on its own segment.
+
+    Returns the inputs, changed where an example was found.
+    """
+    gradient, _ = ascent(model, x, y, loss)
+    share = 2.5 / steps if step_size is None else step_size / eps
+
+    def within(index: Ints, radius: Floats) -> tuple[Inputs, Bools]:
+        point, found = single_step(
+            model, x[index], y[index], gradient[index], radius=radius, norm=norm, value_range=value_range
+        )
+        for start in range(restarts + 1):
+            rest = np.flatnonzero(~found)
+            if rest.size == 0:
+                break
+            chosen = index[rest]
+            begin = random_start(x[chosen], radius[rest], norm, value_range, rng) if start else x[chosen]
+            point[rest], found[rest] = descend(
+                model, x[chosen], y[chosen], begin, radius=radius[rest], step=share * radius[rest], steps=steps,
+                norm=norm, value_range=value_range, loss=loss,
+            )  # fmt: skip
+        return point, found
+
+    best, _ = minimal(model, within, x, y, eps=eps, norm=norm, value_range=value_range, bisections=bisections)
+    return best

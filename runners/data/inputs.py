@@ -1,0 +1,218 @@
+"""Inputs of a split: a table of features, an npz of arrays, or a folder of images.
+
+All come back as float32 of shape (n, *shape), within `input.range`. Bytes (uint8 arrays, images)
+are scaled from 0..255 into the range. Nothing is unpickled; shapes are read before memory is taken.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from runners.data.columns import Names, examples, objects, plural
+from runners.data.tables import Table, TableError
+from runners.spec.defects import suggestion
+from runners.spec.models import InputSpec
+
+Inputs = npt.NDArray[np.float32]
+MAX_BYTES = 2**36
+MAX_PIXELS = 2**26
+_MODES = {1: "L", 3: "RGB"}
+_FORMS = {
+    "image": "a folder inputs/ or inputs.npz", "array": "inputs.npz", "tabular": "inputs.parquet or inputs.csv",
+}  # fmt: skip
+
+Problem = tuple[str, str, str]
+"""(code, message, hint)"""
+
+_TOO_LARGE: Problem = (
+    "too_large", f"the inputs would take more than {MAX_BYTES // 2**30} GiB of memory", "Use a smaller split.",
+)  # fmt: skip
+_IMAGE_ERRORS = (
+    UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+class InputError(ValueError):
+    """Inputs that cannot be used: `problems` lists (code, message, hint)."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(message for _, message, _ in problems))
+        self.problems = problems
+
+
+def _fail(code: str, message: str, hint: str) -> InputError:
+    return InputError([(code, message, hint)])
+
+
+def read_inputs(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+    """ids and x of `inputs.parquet|csv`, `inputs.npz` or the folder `inputs`.
+
+    Raises:
+        InputError: wrong columns, shapes, types or values; names the first few items.
+    """
+    form = "image" if path.is_dir() else "array" if path.suffix == ".npz" else "tabular"
+    if spec.kind != form and (spec.kind, form) != ("image", "array"):
+        text = f"input.kind is {spec.kind}, which is read from {_FORMS[spec.kind]}"
+        raise _fail("input_kind", text, "Write that file, or change input.kind.")
+    reader = {"image": _images, "array": _arrays, "tabular": _features}[form]
+    ids, x = reader(path, spec)
+    _check_values(ids, x, spec)
+    return ids, x
+
+
+def _check_values(ids: Names, x: Inputs, spec: InputSpec) -> None:
+    low, high = np.float32(spec.range[0]), np.float32(spec.range[1])
+    flat = x.reshape(len(x), -1)
+    problems: list[Problem] = []
+    missing = ~np.isfinite(flat).all(axis=1)
+    if missing.any():
+        names = examples(list(ids[missing]))
+        text = f"{plural(int(missing.sum()), 'item')} with missing, NaN or infinite values: {names}"
+        problems.append(("not_finite", text, "Fill them in or leave the items out."))
+    with np.errstate(invalid="ignore"):
+        outside = ((flat < low) | (flat > high)).any(axis=1) & ~missing
+    if outside.any():
+        index = int(np.flatnonzero(outside)[0])
+        value = next(float(v) for v in flat[index] if v < low or v > high)
+        many = plural(int(outside.sum()), "item")
+        text = f"{many} with values outside input.range [{low:g}, {high:g}]: item {ids[index]} holds {value:g}"
+        problems.append(("out_of_range", text, "Scale the data or widen input.range."))
+    if problems:
+        raise InputError(problems)
+
+
+def _features(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+    try:
+        table = Table(path)
+        wanted = ["id", *spec.features]
+        problems: list[Problem] = []
+        for name in wanted:
+            if name not in table.columns:
+                text = f"the column `{name}` is missing"
+                problems.append(("columns", text, suggestion(name, table.columns, what="Columns found")))
+        for name in table.columns:
+            if name not in wanted:
+                text = f"the column `{name}` is not among input.features"
+                problems.append(("columns", text, "Remove it, or add it to input.features."))
+        if problems:
+            raise InputError(problems)
+        columns = table.read(text=["id"], numbers=spec.features)
+    except TableError as error:
+        raise _fail(error.code, error.message, error.hint) from error
+    parts = [np.asarray(columns[name].to_numpy(zero_copy_only=False), dtype=np.float32) for name in spec.features]
+    return objects(columns["id"]), np.stack(parts, axis=1)
+
+
+def _npy_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], Any]:
+    with archive.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reader(stream)
+    return shape, dtype
+
+
+def _arrays(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(name.removesuffix(".npy") for name in archive.namelist())
+            if names != ["id", "x"]:
+                text = f"expected the arrays id and x, found {', '.join(names[:10]) or 'none'}"
+                raise _fail("arrays", text, "Write np.savez(path, id=ids, x=x).")
+            _check_headers(_npy_header(archive, "id"), _npy_header(archive, "x"), spec)
+        with np.load(path, allow_pickle=False) as loaded:
+            raw_ids, x = loaded["id"], loaded["x"]
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        hint = "Write it again with numpy.savez_compressed."
+        raise _fail("npz", f"the file is not a whole npz archive: {error}", hint) from error
+    ids: Names = np.empty(len(raw_ids), dtype=object)
+    ids[:] = [str(value) for value in raw_ids]
+    return ids, _scaled(x, spec) if x.dtype == np.uint8 else x
+
+
+def _check_headers(ids: tuple[tuple[int, ...], Any], x: tuple[tuple[int, ...], Any], spec: InputSpec) -> None:
+    problems: list[Problem] = []
+    if len(ids[0]) != 1 or ids[1].kind != "U":
+        text = f"id must be one-dimensional text (dtype U), found {ids[1]} of shape {list(ids[0])}"
+        problems.append(("arrays", text, "Write ids with np.array(ids, dtype=str)."))
+    if x[1] not in (np.dtype("<f4"), np.dtype("u1")):
+        text = f"x must be float32 (or uint8, scaled into input.range), found {x[1]}"
+        problems.append(("dtype", text, "Convert it."))
+    if x[0][1:] != spec.shape or not x[0]:
+        text = f"an item of x has the shape {list(x[0][1:])}; input.shape is {list(spec.shape)}"
+        problems.append(("shape", text, "Correct the data or input.shape."))
+    elif ids[0] and ids[0][0] != x[0][0]:
+        problems.append(("arrays", f"id has {ids[0][0]} entries, x has {x[0][0]}", "Write one id for each item."))
+    if not problems and int(np.prod(x[0], dtype=np.float64)) * 4 > MAX_BYTES:
+        problems.append(_TOO_LARGE)
+    if problems:
+        raise InputError(problems)
+
+
+def _scaled(x: npt.NDArray[np.uint8], spec: InputSpec) -> Inputs:
+    low, high = np.float32(spec.range[0]), np.float32(spec.range[1])
+    # Clipped because 255/255 * (high - low) + low may round past `high`.
+    scaled: Inputs = x.astype(np.float32) / np.float32(255) * (high - low) + low
+    return np.clip(scaled, low, high, out=scaled)
+
+
+def image_names(folder: Path) -> dict[str, Path]:
+    """Item id (file name without ending) → image file, in order of id. Raises `InputError` on doubles."""
+    found: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path in sorted(folder.iterdir()):
+        if path.stem in found:
+            text = f"the item {path.stem} has two images: {found[path.stem].name} and {path.name}"
+            problems.append(("duplicate_id", text, "Keep one."))
+        found[path.stem] = path
+    if problems:
+        raise InputError(problems[:20])
+    return found
+
+
+def _images(folder: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+    files = image_names(folder)
+    ids: Names = np.empty(len(files), dtype=object)
+    ids[:] = list(files)
+    if len(files) * int(np.prod(spec.shape)) * 4 > MAX_BYTES:
+        raise InputError([_TOO_LARGE])
+    pixels = np.empty((len(files), *spec.shape), dtype=np.uint8)
+    problems: list[Problem] = []
+    for index, path in enumerate(files.values()):
+        try:
+            pixels[index] = read_image(path, spec.shape)
+        except ValueError as error:
+            problems.append(("image", f"{path.name}: {error}", "Replace the image."))
+    if problems:
+        more = [("image", f"and {len(problems) - 20} more images like these", "")] if len(problems) > 20 else []
+        raise InputError(problems[:20] + more)
+    return ids, _scaled(pixels, spec)
+
+
+def read_image(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """One PNG or JPEG as uint8 (channels, height, width).
+
+    Raises `ValueError` in words where it does not decode or has another size or more than 8 bits.
+    """
+    channels, height, width = shape
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as image:
+                if image.size != (width, height):
+                    found = f"{image.size[0]} x {image.size[1]}"
+                    raise ValueError(f"the image is {found} pixels, expected {width} x {height}")
+                if image.mode.startswith(("I", "F")) or width * height > MAX_PIXELS:
+                    raise ValueError(f"images of mode {image.mode} or this size are not read; use 8 bits a channel")
+                array = np.asarray(image.convert(_MODES[channels]), dtype=np.uint8)
+    except _IMAGE_ERRORS as error:
+        raise ValueError(f"does not decode as PNG or JPEG ({type(error).__name__})") from error
+    return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))

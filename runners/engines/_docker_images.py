@@ -1,0 +1,64 @@
+"""Taking a checked `docker save` archive into the engine."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from docker import APIClient
+from runners.engines._docker_api import explain, retried
+from runners.errors import RetryableError, UserError
+
+_LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
+
+
+def load(client: APIClient, archive: Path, *, limit: int) -> str:
+    """Load an archive whose names were taken away; return the image's id, `sha256:…`.
+
+    Raises `UserError` for an archive the engine refuses or an image above `limit` bytes unpacked.
+    """
+    # Later than at import: a node that only scores files needs no intake.
+    from runners.intake.images import rewrite_without_tags
+
+    with tempfile.TemporaryDirectory(prefix="touchstone-image-") as folder:
+        nameless = Path(folder) / "image.tar"
+        rewrite_without_tags(archive, nameless)
+        with nameless.open("rb") as file:
+            messages = _send(client, file)
+    image = _find(client, messages, archive.name)
+    size = int(image["Size"])
+    if size > limit:
+        client.remove_image(image["Id"], noprune=False)
+        raise UserError(
+            f"The image in {archive.name} has {size} bytes unpacked; {limit} are allowed.",
+            hint="Build it from a smaller base, and in fewer layers.", code="image_too_large",
+        )  # fmt: skip
+    return str(image["Id"])
+
+
+def _send(client: APIClient, file: Any) -> str:
+    try:
+        return "".join(str(part.get("stream", part.get("error", ""))) for part in client.load_image(file, quiet=True))
+    except APIError as error:
+        raise UserError(
+            f"Docker refuses the image: {explain(error)}",
+            hint="Make it with `docker save IMAGE -o FILE`.",
+            code="image_refused",
+        ) from error
+
+
+def _find(client: APIClient, messages: str, name: str) -> dict[str, Any]:
+    loaded = _LOADED.findall(messages)
+    if len(loaded) != 1:
+        raise UserError(
+            f"{name} holds {len(loaded)} images, one is expected. Docker said: {messages.strip()[:500] or 'nothing'}",
+            hint="Make it with `docker save IMAGE -o FILE`.", code="image_refused",
+        )  # fmt: skip
+    if not loaded[0].startswith("sha256:"):
+        raise RetryableError(f"the archive named its image {loaded[0]}; names must be taken away first")
+    image: dict[str, Any] = retried(lambda: client.inspect_image(loaded[0]))
+    return image

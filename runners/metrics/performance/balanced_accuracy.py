@@ -1,0 +1,53 @@
+"""Balanced accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from runners.context import IntArray, MetricContext
+from runners.metrics.performance.counts import answers, confusion, confusion_details
+from runners.registry import MetricValue, metric, undefined
+from runners.statistics.bootstrap import cluster_codes, table_interval
+from runners.statistics.intervals import mover
+
+
+def mean_recall(tables: IntArray) -> npt.NDArray[np.float64]:
+    """Mean over classes of the diagonal over the row sum; NaN where a class has no items."""
+    rows = tables.sum(axis=-1)
+    hits = np.diagonal(tables, axis1=-2, axis2=-1)
+    recalls = np.divide(hits, rows, out=np.full(rows.shape, np.nan), where=rows > 0)
+    return np.asarray(recalls.mean(axis=-1), dtype=np.float64)
+
+
+@metric(
+    "performance.balanced_accuracy",
+    title="Balanced accuracy",
+    direction="maximise",
+    range=(0.0, 1.0),
+    needs=("predictions",),
+    reference="Brodersen et al., ICPR 2010; interval: percentile bootstrap of the confusion table",
+)
+def balanced_accuracy(ctx: MetricContext) -> MetricValue:
+    """Mean recall over the classes; for two classes (TPR + TNR) / 2. Undefined where a class has no items."""
+    classes = len(ctx.task.classes)
+    predictions = answers(ctx)
+    table = confusion(ctx.labels, predictions, classes)
+    rows = table.sum(axis=1)
+    details = confusion_details(table, ctx.task.classes)
+    if (rows == 0).any():
+        absent = [name for name, count in zip(ctx.task.classes, rows, strict=True) if count == 0]
+        return undefined(f"no item of the split has the class {', '.join(absent)}", n=ctx.n)
+    hits = np.diagonal(table)
+    details["recall"] = dict(zip(ctx.task.classes, (hits / rows).tolist(), strict=True))
+    codes = cluster_codes(ctx.clusters)
+    if codes is None and bool(((hits == 0) | (hits == rows)).all()):
+        # Nothing varies, so a bootstrap would claim certainty.
+        low, high = mover([1 / classes] * classes, hits.tolist(), rows.tolist())
+        low, high = max(0.0, low), min(1.0, high)
+        return MetricValue(float(mean_recall(table)), low=low, high=high, n=ctx.n, details=details)
+    interval = table_interval(
+        mean_recall, ctx.labels * classes + predictions, (classes, classes), codes,
+        rng=ctx.rng("performance.balanced_accuracy"),
+    )  # fmt: skip
+    return MetricValue(float(mean_recall(table)), low=interval[0], high=interval[1], n=ctx.n, details=details)

@@ -1,0 +1,125 @@
+"""One attempt from claim to report: fetch, judge, renew the lease meanwhile, tell the server."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from runners.contract import RunEvent, RunResult, RunSpec
+from runners.engines.base import Engine
+from runners.errors import RetryableError
+from runners.node.cache import Cache
+from runners.node.client import Fenced, NodeClient
+from runners.node.process import JudgeProcess, platform_result
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks at the lease; the answer also says whether to cancel.
+_RENEW_S = 2.0
+_FLUSH_S = 0.5
+#: Beyond the run's own limit, for metrics the judge computes by itself; less than the server's own margin (600 s).
+_JUDGE_MARGIN_S = 480.0
+_MOST_EVENTS = 2000
+
+
+@dataclass
+class Attempt:
+    """Supervises one claimed run."""
+
+    spec: RunSpec
+    client: NodeClient
+    engine: Engine | None
+    cache: Cache
+    directory: Path
+    judge_memory: int
+    _pending: list[RunEvent] = field(default_factory=list)
+    _renewed: float = field(default_factory=time.monotonic)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def perform(self) -> None:
+        """Do it. A fenced attempt ends silently: another node has the run, or nobody wants it any more."""
+        folder = self.directory / f"{self.spec.run}-{self.spec.attempt}"
+        try:
+            result = self._result(folder)
+            self._flush(force=True)
+            self.client.result(self.spec, result)
+            log.info("reported", run=self.spec.run, attempt=self.spec.attempt, verdict=result.verdict.value)
+        except Fenced as fence:
+            log.warning("fenced", run=self.spec.run, attempt=self.spec.attempt, reason=str(fence))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.cache.trim()
+
+    def _result(self, folder: Path) -> RunResult:
+        started = time.monotonic()
+        try:
+            self._fetch(folder)
+        except RetryableError as error:
+            return platform_result(self.spec, code=error.code, message=error.message)
+        fetched = time.monotonic() - started
+        result = self._judge(folder)
+        return result.model_copy(update={"stages": {"fetch": round(fetched, 4), **result.stages}})
+
+    def _fetch(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+        for part in ("submission", "work"):
+            (folder / part).mkdir()
+        wanted = {"submission": self.spec.submission.files, "split": self.spec.split.files}
+        if self.spec.sample is not None:
+            wanted["sample"] = self.spec.sample.files
+        for part, files in wanted.items():
+            self.cache.materialise(files, folder / part, fetch=self._download)
+
+    def _download(self, url: str, target: object) -> None:
+        self.client.download(url, target)  # type: ignore[arg-type]
+        self._keep_lease()
+
+    def _judge(self, folder: Path) -> RunResult:
+        resources = self.spec.resources
+        deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
+        judge = JudgeProcess(spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory)
+        try:
+            while time.monotonic() < deadline:
+                message = judge.receive(_FLUSH_S)
+                if isinstance(message, RunResult):
+                    return message
+                if isinstance(message, RunEvent) and len(self._pending) < _MOST_EVENTS:
+                    self._pending.append(message)
+                if self._keep_lease():
+                    return platform_result(self.spec, code="cancelled", message="Cancelled while running.")
+                self._flush()
+            return platform_result(self.spec, code="judge_timeout", message="The judge did not finish in time.")
+        except EOFError:
+            return platform_result(
+                self.spec, code="judge_crashed", message=f"The judge ended early: {judge.exit_text()}."
+            )
+        finally:
+            judge.kill()
+
+    def _keep_lease(self) -> bool:
+        """Renew where due; true if the run is to be cancelled. A server that is away is no reason to stop."""
+        if time.monotonic() - self._renewed < _RENEW_S:
+            return False
+        self._renewed = time.monotonic()
+        try:
+            return self.client.renew(self.spec).cancel
+        except RetryableError as error:
+            log.warning("lease not renewed", run=self.spec.run, error=error.message)
+            return False
+
+    def _flush(self, *, force: bool = False) -> None:
+        """Send what has gathered. Events that cannot be sent now stay for the next time."""
+        if not self._pending or (not force and time.monotonic() - self._flushed < _FLUSH_S):
+            return
+        self._flushed = time.monotonic()
+        batch = self._pending[:200]
+        try:
+            self.client.events(self.spec, batch)
+            del self._pending[: len(batch)]
+        except RetryableError as error:
+            log.warning("events kept for later", run=self.spec.run, count=len(self._pending), error=error.message)

@@ -1,0 +1,101 @@
+"""Cross checks inside competition.yml: do its parts fit each other? Reads no other file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from runners.spec.board_checks import board_defects
+from runners.spec.catalogue_file import Offer
+from runners.spec.defects import Defect, suggestion
+from runners.spec.draft import Draft
+from runners.spec.metric_checks import metric_defects
+from runners.spec.models import PhaseSpec, SubmissionKind
+
+
+def cross_defects(draft: Draft) -> tuple[list[Defect], Offer]:
+    """All defects between valid parts, and the result keys that the metrics give."""
+    defects = [*_phases(draft), *_slugs(draft), *_input(draft), *_attributes(draft)]
+    offer = Offer()
+    defects += metric_defects(draft, offer)
+    defects += board_defects(draft, offer)
+    return defects, offer
+
+
+def _phases(draft: Draft) -> Iterator[Defect]:
+    splits = draft.names("data")
+    for index, phase in draft.phases.items():
+        if phase.split not in splits:
+            hint = suggestion(phase.split, splits, what="Declared in data")
+            yield draft.defect("unknown_split", ("phases", index, "split"), f"data has no split {phase.split}", hint)
+        if phase.feedback == "ladder":
+            text = "ladder is not available in this version"
+            yield draft.defect("unavailable", ("phases", index, "feedback"), text, "Use rounded or none.")
+    yield from _overlaps(draft)
+
+
+def _overlaps(draft: Draft) -> Iterator[Defect]:
+    phases = sorted(draft.phases.items(), key=lambda item: item[1].opens)
+    longest, last = phases[0] if phases else (0, None)
+    for index, phase in phases[1:]:
+        if last is not None and (last.closes is None or last.closes > phase.opens):
+            other = _name(last, longest)
+            end = f"closes {_moment(last.closes)}" if last.closes else "never closes"
+            text = f"opens {_moment(phase.opens)} while {other}, which {end}, is still open"
+            hint = f"Let {other} close at or before {_moment(phase.opens)}."
+            yield draft.defect("overlap", ("phases", index, "opens"), text, hint)
+        if last is not None and last.closes is not None and (phase.closes is None or phase.closes > last.closes):
+            longest, last = index, phase
+
+
+def _name(phase: PhaseSpec, index: int) -> str:
+    return f"{phase.slug} (phases[{index}])"
+
+
+def _moment(value: datetime) -> str:
+    return value.isoformat(timespec="minutes")
+
+
+def _slugs(draft: Draft) -> Iterator[Defect]:
+    for section in ("pages", "phases"):
+        seen: dict[str, int] = {}
+        for index, part in getattr(draft, section).items():
+            if part.slug in seen:
+                text = f"the slug {part.slug} is already that of {section}[{seen[part.slug]}]"
+                yield draft.defect("duplicate", (section, index, "slug"), text, "Choose another slug.")
+            seen.setdefault(part.slug, index)
+    for name, count in Counter(concept_terms(draft)).items():
+        if count > 1:
+            text = f"the term {name} is defined {count} times"
+            yield draft.defect("duplicate", ("concepts",), text, "Keep one definition.")
+
+
+def concept_terms(draft: Draft) -> list[str]:
+    """The terms of the concepts, as far as they are text."""
+    concepts = draft.raw.get("concepts")
+    terms = [item.get("term") for item in concepts if isinstance(item, dict)] if isinstance(concepts, list) else []
+    return [term for term in terms if isinstance(term, str)]
+
+
+def _input(draft: Draft) -> Iterator[Defect]:
+    submission = draft.submission
+    if submission is None:
+        return
+    for kind, count in Counter(submission.kinds).items():
+        if count > 1:
+            yield draft.defect("duplicate", ("submission", "kinds"), f"{kind.value} stands twice", "Keep one.")
+    asked = [kind.value for kind in submission.kinds if kind is not SubmissionKind.PREDICTIONS]
+    if asked and draft.raw.get("input") is None:
+        text = f"submissions of kind {', '.join(asked)} are asked for answers, so `input` must say what they get"
+        yield draft.defect("missing_key", ("submission", "kinds"), text, "Add `input: {kind: ..., shape: [...]}`.")
+
+
+def _attributes(draft: Draft) -> Iterator[Defect]:
+    for name, attribute in draft.attributes.items():
+        if attribute.privileged in attribute.unprivileged:
+            text = f"{attribute.privileged} cannot be both privileged and unprivileged"
+            yield draft.defect("value", ("attributes", name, "unprivileged"), text, "Remove it from one.")
+        if name in ("id", "label"):
+            hint = "Choose another name."
+            yield draft.defect("value", ("attributes", name), f"{name} is the name of a column of its own", hint)

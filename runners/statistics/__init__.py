@@ -1,0 +1,1 @@
+"""Intervals: closed forms where they exist, the bootstrap over items or clusters elsewhere. All are 95 %."""

@@ -1,0 +1,244 @@
+"""The whole of Touchstone on one machine: services, server, scheduler and one node, supervised.
+
+    with Stack(Path("var"), say=print) as stack:
+        ... stack.url ...
+
+Secrets are made once, kept under `var/` for this user only, and never printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+from scripts.processes import spawn, tail
+from scripts.services import STOP_SIGNAL, Services
+from scripts.supervisor import Member, Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+_READY_SECONDS = 120.0
+#: What a node must never see: it is not trusted with the database.
+_SERVER_ONLY = ("DATABASE_URL", "TOUCHSTONE_SECRET_KEY", "TOUCHSTONE_STORAGE", "DJANGO_SETTINGS_MODULE")
+
+
+class StackError(Exception):
+    """A part of the stack does not come up; the message says which, why and what to do."""
+
+
+class Stack:
+    """Starts everything on entry and stops it on exit.
+
+    Args:
+        var: folder for data, logs and secrets.
+        port: where the server listens on 127.0.0.1; in use, another is taken (`strict_port`: an error).
+        settings: the Django settings module of server and scheduler.
+        engine: TOUCHSTONE_ENGINE of the node.
+        extra: more environment for all processes.
+        environ: the environment they start from; default: that of this process.
+        durable: see `Services`.
+    """
+
+    def __init__(
+        self,
+        var: Path,
+        *,
+        say: Callable[[str], None],
+        port: int = 8000,
+        strict_port: bool = False,
+        settings: str = "touchstone.config.settings.dev",
+        engine: str = "auto",
+        extra: Mapping[str, str] | None = None,
+        durable: bool = True,
+        node_name: str = "local",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.var = var.resolve()
+        self.say = say
+        self.port = _port(port, strict=strict_port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.engine = engine
+        self.node_name = node_name
+        base = os.environ if environ is None else environ
+        self.services = Services(self.var, durable=durable, environ=base)
+        self.supervisor: Supervisor | None = None
+        self._environment = {
+            **base,
+            "DJANGO_SETTINGS_MODULE": settings,
+            "TOUCHSTONE_VAR": str(self.var),
+            "TOUCHSTONE_STORAGE": base.get("TOUCHSTONE_STORAGE") or str(self.var / "storage"),
+            "TOUCHSTONE_BASE_URL": self.url,
+            "TOUCHSTONE_ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("platform", ".", "client")),
+            **(extra or {}),
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_server()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_server(self) -> None:
+        """Services, migrations, server and scheduler; returns when the site answers."""
+        self.var.mkdir(parents=True, exist_ok=True)
+        self._environment["TOUCHSTONE_SECRET_KEY"] = self.secret("secret_key")
+        self.supervisor = Supervisor(self.say)
+        self.services.prepare()
+        for name, start in self.services.starters().items():
+            self.supervisor.add(Member(name, start, self.log(name), first=STOP_SIGNAL[name]))
+        self._environment |= self.services.environment
+        self.manage("migrate", "--no-input", "--verbosity=0")
+        self.supervisor.add(Member("server", self._server, self.log("server")))
+        self.supervisor.add(Member("scheduler", self._scheduler, self.log("scheduler")))
+        self._await_site()
+
+    def start_node(self) -> None:
+        """One worker node with a token of its own."""
+        assert self.supervisor is not None
+        self._node_token = self.node_token(self.node_name)
+        self.supervisor.add(Member("node", self._node, self.log("node"), grace=20.0))
+
+    def stop(self) -> None:
+        """Stop everything. Safe to repeat."""
+        if self.supervisor is not None:
+            self.supervisor.stop()
+        self.services.stop()
+
+    def log(self, name: str) -> Path:
+        return self.var / "log" / f"{name}.log"
+
+    def secret(self, name: str) -> str:
+        """A random secret that is made once and stays the same."""
+        path = self.var / "secrets" / name
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(48))
+        return path.read_text()
+
+    def manage(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run a management command in the server's environment; its stdout. Raises `StackError`."""
+        argv = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        return self._run(argv, stdin)
+
+    def module(self, name: str, *, question: Any) -> Any:
+        """Run `python -m name` in the server's environment: JSON in, JSON out."""
+        return json.loads(self._run([sys.executable, "-m", name], json.dumps(question)))
+
+    def _run(self, argv: list[str], stdin: str | None) -> str:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, cwd=ROOT, env=self._environment)
+        if done.returncode != 0:
+            raise StackError(f"{' '.join(argv[1:4])} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done.stdout
+
+    def node_token(self, name: str) -> str:
+        """The node's token: kept under var, made anew if the database does not know it."""
+        path = self.var / "secrets" / f"node-{name}"
+        if path.exists() and self._node_is_known(path.read_text()):
+            return path.read_text()
+        token = self.manage("node_create", name, "--replace").strip().splitlines()[-1].strip()
+        write_private(path, token)
+        return token
+
+    def _node_is_known(self, token: str) -> bool:
+        request = urllib.request.Request(
+            f"{self.url}/node/v1/claim",
+            data=json.dumps({"queue": "none", "kinds": []}).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10):
+                return True
+        except urllib.error.HTTPError as error:
+            return error.code not in (401, 403)
+
+    def _server(self) -> subprocess.Popen[bytes]:
+        argv = [
+            sys.executable, "-m", "gunicorn", "touchstone.config.wsgi", "--bind", f"127.0.0.1:{self.port}",
+            "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120",
+            "--graceful-timeout", "5", "--access-logfile", "-", "--pythonpath", str(ROOT / "platform"),
+        ]  # fmt: skip
+        return spawn(argv, log=self.log("server"), env=self._environment, cwd=ROOT)
+
+    def _scheduler(self) -> subprocess.Popen[bytes]:
+        argv = [
+            sys.executable, "-m", "celery", "-A", "touchstone.config.celery", "worker", "-B", "-Q", "server",
+            "-n", "scheduler@%h", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+            "--schedule", str(self.var / "run" / "beat-schedule"),
+        ]  # fmt: skip
+        return spawn(argv, log=self.log("scheduler"), env=self._environment, cwd=ROOT)
+
+    def _node(self) -> subprocess.Popen[bytes]:
+        argv = [
+            sys.executable, "-m", "celery", "-A", "runners.worker", "worker", "-Q", "cpu", "-n", "node@%h",
+            "--concurrency", "1", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+        ]  # fmt: skip
+        env = {key: value for key, value in self._environment.items() if key not in _SERVER_ONLY}
+        env |= {
+            "TOUCHSTONE_URL": self.url,
+            "TOUCHSTONE_NODE_TOKEN": self._node_token,
+            "TOUCHSTONE_NODE_NAME": self.node_name,
+            "TOUCHSTONE_NODE_DIR": str(self.var / "node"),
+            "TOUCHSTONE_ENGINE": self.engine,
+            "TOUCHSTONE_QUEUES": "cpu",
+        }
+        return spawn(argv, log=self.log("node"), env=env, cwd=ROOT)
+
+    def _await_site(self) -> None:
+        assert self.supervisor is not None
+        deadline = time.monotonic() + _READY_SECONDS
+        while not _answers(f"{self.url}/readyz"):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"The site did not become ready at {self.url}/readyz within {_READY_SECONDS:.0f} s. "
+                    f"The end of {self.log('server')}:\n{tail(self.log('server'))}"
+                )
+            time.sleep(0.1)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read, as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def _port(wanted: int, *, strict: bool) -> int:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            if strict:
+                raise StackError(
+                    f"Port {wanted} is in use. Stop what listens there, or choose another with PORT=8001."
+                ) from error
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,112 @@
+"""The node's side of the node API, against a real HTTP server that answers as told."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from runners.contract import RunResult, RunSpec, Verdict
+from runners.errors import RetryableError
+from runners.node.client import Fenced, NodeClient
+
+
+class Script:
+    """Answers in order; the last one repeats. `seen` keeps (method, path, authorisation, body)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers: list[tuple[int, bytes]] = []
+        self.seen: list[tuple[str, str, str, bytes]] = []
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            told.seen.append((self.command, self.path, self.headers.get("Authorization", ""), body))
+            status, content = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer  # noqa: N815 - the server calls them by these names
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told = Script(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield told
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def client(script: Script) -> Iterator[NodeClient]:
+    client = NodeClient(url=script.url, token="tsn_a_b")
+    yield client
+    client.close()
+
+
+def test_claim_of_an_empty_queue_is_none(script: Script, client: NodeClient) -> None:
+    script.answers = [(204, b"")]
+
+    assert client.claim(queue="cpu", kinds=["predictions", "model"]) is None
+    assert script.seen == [
+        ("POST", "/node/v1/claim", "Bearer tsn_a_b", b'{"queue":"cpu","kinds":["model","predictions"]}')
+    ]
+
+
+def test_claim_parses_the_spec(script: Script, client: NodeClient, run_spec: RunSpec) -> None:
+    script.answers = [(200, json.dumps({"run": run_spec.model_dump(mode="json", by_alias=True)}).encode())]
+
+    assert client.claim(queue="cpu", kinds=["predictions"]) == run_spec
+
+
+def test_a_conflict_fences(script: Script, client: NodeClient, run_spec: RunSpec) -> None:
+    script.answers = [(409, b"superseded by attempt 2")]
+
+    with pytest.raises(Fenced, match="superseded"):
+        client.renew(run_spec)
+
+
+def test_a_server_that_restarts_is_waited_for(script: Script, client: NodeClient, run_spec: RunSpec) -> None:
+    script.answers = [(503, b""), (502, b""), (200, b'{"status": "scored"}')]
+
+    client.result(run_spec, RunResult(run=run_spec.run, attempt=1, verdict=Verdict.OK))
+
+    assert len(script.seen) == 3
+
+
+def test_a_wrong_token_is_not_tried_again(script: Script, client: NodeClient) -> None:
+    script.answers = [(401, b'{"title": "unknown token"}')]
+
+    with pytest.raises(RuntimeError, match="401.*unknown token"):
+        client.claim(queue="cpu", kinds=[])
+    assert len(script.seen) == 1
+
+
+def test_a_download_starts_over_after_a_failure(script: Script, client: NodeClient) -> None:
+    script.answers = [(500, b"half"), (200, b"whole")]
+    target = io.BytesIO()
+
+    client.download("/files/signed", target)
+
+    assert target.getvalue() == b"whole"
+
+
+def test_nobody_listening_is_retryable(run_spec: RunSpec) -> None:
+    client = NodeClient(url="http://127.0.0.1:9", token="t")
+
+    with pytest.raises(RetryableError, match="does not answer"):
+        client.events(run_spec, [])
+    client.close()
