@@ -64,7 +64,7 @@ def is_current(client: APIClient, image: str, inputs: str) -> bool:
 
 
 def context(dockerfile: str, files: Mapping[str, Path], spool: io.IOBase) -> None:
-    """Write a build context as a tar: files belong to root, are readable by all, and carry no times."""
+    """Write a build context as a tar: files belong to root, are readable by all, and keep their times."""
     with tarfile.open(fileobj=spool, mode="w", format=tarfile.GNU_FORMAT) as archive:  # type: ignore[arg-type]
         info = tarfile.TarInfo("Dockerfile")
         info.size = len(dockerfile.encode())
@@ -72,6 +72,7 @@ def context(dockerfile: str, files: Mapping[str, Path], spool: io.IOBase) -> Non
         for name, path in sorted(files.items()):
             info = tarfile.TarInfo(name)
             info.size = path.stat().st_size
+            info.mtime = int(path.stat().st_mtime)  # a compiled file is valid for its source's size and time
             info.mode = 0o755 if os.access(path, os.X_OK) else 0o644
             with path.open("rb") as file:
                 archive.addfile(info, file)

@@ -27,9 +27,9 @@ TAG = "touchstone/runtime:1"
 #: What a `code` submission may import, besides the standard library. docs/submitting-containers.md says the same.
 PACKAGES = ("numpy", "scipy", "pandas", "pillow", "scikit-learn", "torch", "onnx", "onnxruntime", "safetensors")
 _DEBIAN_PYTHON = (3, 11)
-_SKIPPED = re.compile(r"(^|/)(__pycache__|tests?|include|share)/|\.(a|pyc|pyi|h|hpp|cuh|cmake)$|^\.\./|(^|/)bin/")
-_KEPT = re.compile(r"^(torch/(testing|utils|distributed|_)|numpy/(testing|_core/tests/_natype)|scipy/.*_lib)")
-#: Needed only by commands and extras, yet named without a condition.
+#: Headers, static libraries, tests and programs; only torch looks for a program of its own at import.
+#: Compiled files (.pyc) stay: without them the read-only sandbox compiles torch anew at each start.
+_SKIPPED = re.compile(r"(^|/)(tests?|include|share)/|\.(a|pyi|h|hpp|cuh|cmake)$|^\.\./|(^|/)bin/(?!torch_shm_manager$)")
 _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 #: The packages change seldom and are big: an image of their own, so that a change of our code is built in a second.
 _PACKAGE_TAG = "touchstone/packages:1"
@@ -71,7 +71,7 @@ def _package_files(packages: dict[str, Distribution]) -> dict[str, Path]:
         for entry in package.files or ():
             name = entry.as_posix()
             path = Path(str(package.locate_file(entry)))
-            if (_SKIPPED.search(name) and not _KEPT.match(name)) or not path.is_file():
+            if _SKIPPED.search(name) or not path.is_file():
                 continue
             files[f"site/{name}"] = path
     return files
@@ -79,7 +79,7 @@ def _package_files(packages: dict[str, Distribution]) -> dict[str, Path]:
 
 def _own_files() -> dict[str, Path]:
     """What runs in the sandbox, and no more of the platform."""
-    folder = ROOT / "runners" / "models" / "onnx"
+    folder = ROOT / "runners" / "models" / "onnx_torch"
     names = [*_OWN, *(str(path.relative_to(ROOT)) for path in folder.glob("*.py"))]
     return {name: ROOT / name for name in names} | client_files()
 
@@ -98,7 +98,7 @@ def _ensure_packages(client: APIClient) -> str:
     packages = closure(PACKAGES)
     base = str(client.inspect_image(build_base.TAG)["Id"])
     versions = [f"{name}=={package.version}" for name, package in sorted(packages.items())]
-    inputs = digest([_PACKAGE_DOCKERFILE, base, _SKIPPED.pattern, _KEPT.pattern, *versions], {})
+    inputs = digest([_PACKAGE_DOCKERFILE, base, _SKIPPED.pattern, *versions], {})
     if not is_current(client, _PACKAGE_TAG, inputs):
         with tempfile.TemporaryFile() as spool:
             context(_PACKAGE_DOCKERFILE, _package_files(packages), spool)

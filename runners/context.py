@@ -75,4 +75,6 @@ class MetricContext:
             "favourable": self.task.favourable_index is not None,
             "binary": self.task.kind == "binary",
         }
-        return "; ".join(_REASONS[need] for need in needs if not have[need])
+        # A served model knows more precisely why it refuses an access.
+        own: dict[str, str] = getattr(self.model, "reasons", {})
+        return "; ".join(f"{_REASONS[n]} ({own[n]})" if n in own else _REASONS[n] for n in needs if not have[n])

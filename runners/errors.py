@@ -32,7 +32,9 @@ class RetryableError(Exception):
 
 
 class RunFault(UserError):
-    """Ends a run with a verdict."""
+    """Ends a run with a verdict. `log`: what the submission wrote until then, where there is no model to ask for it."""
+
+    log: bytes = b""
 
     def __init__(self, verdict: Verdict, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint=hint, code=code or verdict.value)

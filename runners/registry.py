@@ -173,14 +173,13 @@ def metric(
     def register(function: F) -> F:
         if name in _METRICS:
             raise ValueError(f"metric {name} is registered twice")
-        given = tuple(Column(result) if isinstance(result, str) else result for result in results)
+        given = (Column(result) if isinstance(result, str) else result for result in results)
         columns = tuple(
             Column(
-                key=column.key, title=column.title or title, unit=unit if column.unit is None else column.unit,
-                direction=column.direction or direction, range=column.range or range,
+                c.key, c.title or title, unit if c.unit is None else c.unit, c.direction or direction, c.range or range
             )
-            for column in given
-        )  # fmt: skip
+            for c in given
+        )
         _METRICS[name] = MetricInfo(
             name=name, title=title, function=function, direction=direction, range=range, unit=unit,
             needs=needs, results=tuple(column.key for column in columns), reference=reference,

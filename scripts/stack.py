@@ -27,6 +27,8 @@ from scripts.services import STOP_SIGNAL, Services
 from scripts.supervisor import Member, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
+#: For children: this checkout, whatever is installed.
+PYTHONPATH = os.pathsep.join(str(ROOT / part) for part in ("platform", ".", "client"))
 _READY_SECONDS = 120.0
 #: What a node must never see: it is not trusted with the database.
 _SERVER_ONLY = ("DATABASE_URL", "TOUCHSTONE_SECRET_KEY", "TOUCHSTONE_STORAGE", "DJANGO_SETTINGS_MODULE")
@@ -80,7 +82,7 @@ class Stack:
             "TOUCHSTONE_BASE_URL": self.url,
             "TOUCHSTONE_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("platform", ".", "client")),
+            "PYTHONPATH": PYTHONPATH,
             **(extra or {}),
         }
 

@@ -72,7 +72,7 @@ def from_problem(*, status: int, body: dict[str, Any], request_id: str) -> Clien
     """The error for an RFC 9457 problem document of the server."""
     code = str(body.get("code") or f"http_{status}")
     return ClientError(
-        message=str(body.get("detail") or body.get("title") or f"The server answered {status}"),
+        message=_message(body) or f"The server answered {status}",
         hint=str(body.get("hint") or ""),
         code=code,
         status=status,
@@ -80,6 +80,12 @@ def from_problem(*, status: int, body: dict[str, Any], request_id: str) -> Clien
         details=[_detail(item) for key in ("defects", "errors") for item in body.get(key) or ()],
         exit_code=_exit_code(status=status, code=code, body=body),
     )
+
+
+def _message(body: dict[str, Any]) -> str:
+    """The detail; without the lines that repeat the defects, which are shown one by one."""
+    text = str(body.get("detail") or body.get("title") or "")
+    return text.partition("\n")[0] if body.get("defects") else text
 
 
 def _detail(item: Any) -> Detail:

@@ -84,10 +84,13 @@ class Client:
             t.Participation, self._http.json("POST", f"competitions/{_part(slug)}/join", json=body, repeat=True)
         )
 
-    def push(self, bundle: Path, *, progress: Progress | None = None) -> t.PushOutcome:
-        """Creates or updates a competition from a bundle (a zip). Raises `ClientError` with `details` = defects."""
+    def push(self, bundle: Path, *, replace: bool = False, progress: Progress | None = None) -> t.PushOutcome:
+        """Creates or updates a competition from a bundle (a zip). Raises `ClientError` with `details` = defects.
+
+        `replace`: drop phases and splits that the bundle no longer has, if nothing was submitted to them.
+        """
         upload = self.upload(bundle, name="bundle.zip", progress=progress)
-        body = self._http.json("POST", "competitions", json={"upload": upload.id}, repeat=True)
+        body = self._http.json("POST", "competitions", json={"upload": upload.id, "replace": replace}, repeat=True)
         return decode(t.PushOutcome, body)
 
     def download(

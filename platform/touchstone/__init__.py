@@ -1,0 +1,3 @@
+"""The Touchstone server."""
+
+__version__ = "0.1.0"

@@ -90,7 +90,7 @@ class Search:
 
     def _nearest_of_other_class(self, index: Ints, classes: Ints) -> tuple[Ints, Inputs]:
         """For each item the nearest item that the model puts in another class; costs no question."""
-        flat = self._x.reshape(self._x.shape[0], -1)
+        flat = self._x.reshape(self._x.shape[0], math.prod(self._x.shape[1:]))
         squares = np.einsum("ij,ij->i", flat, flat, dtype=np.float64)
         found: list[int] = []
         other: list[int] = []

@@ -1,6 +1,7 @@
 """Data splits: a folder of inputs, labels, attributes and clusters, all keyed by item id."""
 
-from runners.data.split import Split, SplitParts, examine_split, load_split
+from runners.data.load import SplitParts, load_split
+from runners.data.split import Split, examine_split
 from runners.spec.files import SplitFile, part_of, split_digest, split_files
 
 __all__ = [

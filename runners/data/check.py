@@ -161,9 +161,8 @@ def _leaks(ids: Mapping[str, Names], entries: Mapping[str, DataSpec]) -> list[De
         for hidden in (name for name in ids if entries[name].visibility == "hidden"):
             both = [str(item) for item in ids[hidden] if item in shown]
             if both:
-                text = (
-                    f"{plural(len(both), 'id')} of this hidden split and of the public split {public}: {examples(both)}"
-                )
+                count = plural(len(both), "id")
+                text = f"{count} of this hidden split and of the public split {public}: {examples(both)}"
                 hint = "Take these items out of one; if they are different items, give them different ids."
                 defects.append(Defect("leak", text, f"data.{hidden}", entries[hidden].path, hint=hint))
     return defects

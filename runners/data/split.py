@@ -1,7 +1,6 @@
 """A data split from its folder: typed, aligned by item id, and checked while it is read.
 
-`examine_split` tells everything that is wrong; `load_split` is the same reading for a node, where
-a wrong split is the organiser's fault and ends the run.
+Used by the check of a competition's folder and, through `runners.data.load`, by the node.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +17,9 @@ import pyarrow as pa
 from runners.data.columns import Names, doubled, examples, ids_array, objects, plural, positions, text_or_none
 from runners.data.inputs import InputError, Inputs, read_inputs
 from runners.data.tables import Table, TableError
-from runners.errors import ScorerFault
 from runners.spec.defects import Defect, suggestion
 from runners.spec.files import part_of, split_names
 from runners.spec.models import AggregateSpec, AttributeSpec, InputSpec, TaskSpec
-
-
-class SplitParts(Protocol):
-    """What a split must fit: a `RunSpec` and a `CompetitionSpec` both have it."""
-
-    @property
-    def task(self) -> TaskSpec: ...
-    @property
-    def input(self) -> InputSpec | None: ...
-    @property
-    def attributes(self) -> dict[str, AttributeSpec]: ...
-    @property
-    def aggregate(self) -> AggregateSpec | None: ...
 
 
 @dataclass(frozen=True)
@@ -54,33 +39,6 @@ class Split:
     @property
     def n(self) -> int:
         return len(self.ids)
-
-
-def load_split(folder: Path, spec: SplitParts, *, inputs: bool = True) -> Split:
-    """Read a split whose files have the names of their `FileRef`s.
-
-    Args:
-        inputs: False leaves the inputs unread (predictions are scored without them).
-
-    Raises:
-        ScorerFault: the folder does not hold a sound split; the text lists what is wrong.
-    """
-    split, defects = examine_split(
-        folder,
-        task=spec.task,
-        input_spec=spec.input,
-        attributes=spec.attributes,
-        aggregate=spec.aggregate,
-        inputs=inputs,
-    )
-    if defects:
-        lines = [defect.text() for defect in defects[:10]]
-        raise ScorerFault(
-            "The data split is not sound. " + " ".join(lines),
-            hint="Only the organiser can mend it: check the competition folder and import it again.",
-            code="bad_split",
-        )
-    return split
 
 
 def examine_split(

@@ -100,6 +100,8 @@ class DockerSandbox:
     def peak_memory(self) -> int | None:
         """Peak bytes of the whole container, read files included as far as they were cached; None if unknown."""
         if self._exit is None:
+            if self._peak_file is None:
+                self._state()
             self._look_at_memory()
         return self._peak
 

@@ -82,15 +82,16 @@ class BubblewrapEngine:
         return False
 
     def reap(self, keep: Collection[str]) -> list[str]:
-        """Kill and remove the cgroups of this node's runs that are not in `keep`.
+        """Kill and remove the cgroups of this node's runs that are not in `keep`, and those whose worker is gone.
 
         Without cgroups there is nothing to do: a sandbox ends with its worker.
         """
         removed: list[str] = []
         kept = {_safe(run) for run in keep}
         for name, group in Cgroup.existing().items() if self._cgroups else ():
-            node, _, rest = name.partition("~")
-            if node == _safe(_limits.NODE) and rest.partition("~")[0] not in kept:
+            node, run, _, worker = name.split("~")
+            ours = node == _safe(_limits.NODE) and run not in kept
+            if ours or not Path("/proc", worker.partition(".")[0]).exists():
                 group.remove()
                 removed.append(name)
         return removed

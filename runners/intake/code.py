@@ -41,7 +41,9 @@ def _no_main(names: tuple[str, ...], report: IntakeReport) -> None:
     if deeper:
         hint = f"It is at {deeper[0]}: zip the contents of that folder, not the folder itself."
     tops = sorted({name.split("/", 1)[0] for name in names})
-    report.note("missing_main", f"there is no {MAIN} at the top of the zip; found {shortened(tops) or 'nothing'}", hint=hint)
+    report.note(
+        "missing_main", f"there is no {MAIN} at the top of the zip; found {shortened(tops) or 'nothing'}", hint=hint
+    )
 
 
 def _parse(source: bytes, report: IntakeReport) -> None:

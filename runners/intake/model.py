@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
 from runners.data.sniff import sniff
@@ -32,7 +33,9 @@ def check_model(path: Path, *, task: TaskSpec, input_spec: InputSpec | None) -> 
     kind = sniff(path)
     report.facts["bytes"] = size
     if size > MAX_BYTES:
-        report.note("too_large", f"the file has {size:,} bytes; an ONNX file has less than 2 GiB", hint="Use a smaller model.")
+        report.note(
+            "too_large", f"the file has {size:,} bytes; an ONNX file has less than 2 GiB", hint="Use a smaller model."
+        )
     elif kind not in ("binary", "text"):
         report.note("not_onnx", f"the file is not ONNX but {kind}", hint="Export the model to ONNX and send that file.")
     else:
@@ -45,9 +48,8 @@ def check_model(path: Path, *, task: TaskSpec, input_spec: InputSpec | None) -> 
 def _load(path: Path, report: IntakeReport) -> Any | None:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
-    except Exception as error:  # protobuf's C++ and Python parsers raise different families
-        name = type(error).__name__
-        report.note("truncated", f"the file is truncated or not ONNX ({name}: it does not parse)", hint=_EXPORT)
+    except DecodeError:
+        report.note("truncated", "the file is truncated or not ONNX: it does not parse as protobuf", hint=_EXPORT)
         return None
     if not model.ir_version or not model.opset_import or not model.graph.node or not model.graph.output:
         report.note("truncated", "the file holds no whole ONNX graph: it is truncated or not ONNX", hint=_EXPORT)
@@ -137,7 +139,9 @@ def _domains(model: Any, report: IntakeReport) -> None:
     }
     if foreign:
         text = f"the model uses operators that are not ONNX's own: {shortened(sorted(foreign), limit=5)}"
-        report.note("custom_operators", text, hint="Export with standard operators, or send the model as code or a container.")
+        report.note(
+            "custom_operators", text, hint="Export with standard operators, or send the model as code or a container."
+        )
 
 
 def _real_inputs(graph: Any) -> list[Any]:
@@ -190,10 +194,14 @@ def _inputs(model: Any, spec: InputSpec | None, report: IntakeReport) -> None:
     )
     if not same:
         text = f"the input {value.name} has the shape {_shape_text(dims)}, expected {_shape_text(wanted)}"
-        report.note("input_shape", text, value.name, "Export the model for the competition's input (see its data page).")
+        report.note(
+            "input_shape", text, value.name, "Export the model for the competition's input (see its data page)."
+        )
     elif isinstance(dims[0], int):
         text = f"the input {value.name} takes exactly {dims[0]} items at once: {_shape_text(dims)}"
-        report.note("fixed_batch", text, value.name, "Export it with a dynamic first axis (dynamic_axes or dynamic_shapes).")
+        report.note(
+            "fixed_batch", text, value.name, "Export it with a dynamic first axis (dynamic_axes or dynamic_shapes)."
+        )
 
 
 def _outputs(model: Any, task: TaskSpec, report: IntakeReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runners.data.tables import Table, TableError
+from runners.data.tables import Table
 from runners.intake.report import IntakeReport
 from runners.models.predictions import check_predictions
 from runners.spec.models import TaskSpec
@@ -18,7 +18,7 @@ def check_prediction_file(path: Path, *, task: TaskSpec, ids: Sequence[str] | No
     found, defects = check_predictions(path, task=task, ids=ids)
     report.defects += defects
     if found is not None:
-        table = _table(path)
+        table = Table(path)
         report.facts |= {
             "rows": len(found.predictions),
             "format": "parquet" if table.kind == "parquet" else "csv",
@@ -27,10 +27,3 @@ def check_prediction_file(path: Path, *, task: TaskSpec, ids: Sequence[str] | No
             "ids_checked": ids is not None,
         }
     return report
-
-
-def _table(path: Path) -> Table:
-    try:
-        return Table(path)
-    except TableError as error:
-        raise AssertionError("the file was read a moment ago") from error

@@ -72,7 +72,7 @@ def _combine(ctx: MetricContext, votes: FloatArray, codes: IntArray, clusters: i
     total = combined.sum(axis=1, keepdims=True)
     # Medians may all be zero; then nothing is preferred.
     even = np.full_like(combined, 1 / combined.shape[1])
-    return np.divide(combined, total, out=even, where=total > 0)
+    return np.asarray(np.divide(combined, total, out=even, where=total > 0), dtype=np.float64)
 
 
 def _reduce(values: FloatArray, codes: IntArray, clusters: int, rule: AggregateSpec) -> FloatArray:

@@ -14,11 +14,12 @@ from runners.context import MetricContext
 from runners.contract import MetricResult, RunEvent, RunResult, RunSpec, Verdict
 from runners.data import Split, load_split
 from runners.engines.base import Engine
-from runners.errors import ParticipantFault, RetryableError, RunFault, ScorerFault
+from runners.errors import RetryableError, RunFault, ScorerFault
 from runners.judge.asking import predict_all, try_sample
 from runners.judge.environment import environment
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
+from runners.judge.submission import Startable, only_file, prepare
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel, open_model
 from runners.spec.models import SubmissionKind
@@ -69,6 +70,7 @@ def evaluate(
             _judge_model(spec, files, engine, workdir, record, outcome)
     except RunFault as error:
         fault = error
+        outcome.log = outcome.log or _text(error.log)
     return RunResult(
         run=spec.run,
         attempt=spec.attempt,
@@ -89,20 +91,9 @@ def _judge_file(spec: RunSpec, files: LocalFiles, record: Recorder, outcome: _Ou
         split = load_split(files.split, spec, inputs=False)
         ctx = _context(spec, split, record)
     with record.stage("predict"):
-        given = read_predictions(_only_file(files.submission), task=spec.task, ids=split.ids)
+        given = read_predictions(only_file(files.submission, what="predictions"), task=spec.task, ids=split.ids)
     ctx = replace(ctx, predictions=given.predictions, probabilities=given.probabilities)
     measure_all(spec, ctx, record, outcome.results)
-
-
-def _only_file(folder: Path) -> Path:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    if len(found) != 1:
-        raise ParticipantFault(
-            Verdict.INVALID_OUTPUT,
-            f"A prediction submission is one file; this one has {len(found)}.",
-            hint="Submit one Parquet or CSV file.",
-        )
-    return found[0]
 
 
 def _judge_model(
@@ -119,19 +110,21 @@ def _judge_model(
             "The data split has no inputs, so a model cannot be asked.",
             hint="Add inputs to the split, or accept predictions only.",
         )
+    with record.stage("prepare"):
+        startable = prepare(spec, files.submission, engine=engine, workdir=workdir)
     with ExitStack() as stack:
         deadline = time.monotonic() + spec.resources.time
         with record.stage("start"):
-            model = stack.enter_context(_open(spec, files, engine, workdir, deadline))
+            model = stack.enter_context(_open(spec, startable, engine, workdir, deadline))
         stack.callback(_keep, model, outcome)
         _ask_and_measure(spec, split, sample, ctx, model, record, outcome)
 
 
-def _open(spec: RunSpec, files: LocalFiles, engine: Engine, workdir: Path, deadline: float) -> ServedModel:
+def _open(spec: RunSpec, startable: Startable, engine: Engine, workdir: Path, deadline: float) -> ServedModel:
     if spec.input is None:
         raise RuntimeError("the caller checks that there is an input")
     return open_model(
-        engine, kind=spec.submission.kind, folder=files.submission, image=spec.submission.image or None,
+        engine, kind=spec.submission.kind, folder=startable.folder, image=startable.image,
         input=spec.input, task=spec.task, resources=spec.resources, run=spec.run, attempt=spec.attempt,
         workdir=workdir, deadline=deadline,
     )  # fmt: skip
@@ -139,8 +132,13 @@ def _open(spec: RunSpec, files: LocalFiles, engine: Engine, workdir: Path, deadl
 
 def _keep(model: ServedModel, outcome: _Outcome) -> None:
     """What the sandbox said and used: taken before it is closed, however the run ended."""
-    outcome.log = model.logs()
+    outcome.log = _text(model.logs())
     outcome.peak_memory = model.peak_memory()
+
+
+def _text(log: bytes) -> str:
+    """The server keeps a log as text, where a NUL has no place."""
+    return log.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
 def _ask_and_measure(

@@ -55,7 +55,7 @@ class ZipFacts:
     total: int
 
 
-def extract_zip(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> ZipFacts:  # noqa: B008
+def extract_zip(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> ZipFacts:
     """Unpack a zip into `target`, which must not exist or be empty; files get mode 644, folders 755.
 
     Raises:
@@ -80,7 +80,7 @@ def extract_zip(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimi
     return facts
 
 
-def inspect_zip(path: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> ZipFacts:  # noqa: B008
+def inspect_zip(path: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> ZipFacts:
     """Judge a zip without unpacking it. Raises `ArchiveError`."""
     with _open(path, limits) as archive:
         return _judge(archive, limits)
@@ -95,7 +95,7 @@ def read_entry(path: Path, name: str, *, limit: int) -> bytes:
         raise ArchiveError([_damaged(error)]) from error
 
 
-def extract_bundle(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> Path:  # noqa: B008
+def extract_bundle(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> Path:
     """Unpack a zip of a competition; returns the folder that holds competition.yml.
 
     It lies at the top of the zip or in the one folder there. Raises `ArchiveError`.
@@ -160,7 +160,9 @@ def _judge(archive: zipfile.ZipFile, limits: ArchiveLimits) -> ZipFacts:
         text = f"the zip unpacks to {total:,} bytes; at most {limits.total:,} are allowed"
         defects.append(Defect("too_large", text, hint="Leave out what is not needed."))
     for info in entries:
-        defects += [Defect(code, text, where=info.filename[:200], hint=hint) for code, text, hint in _entry(info, limits)]
+        defects += [
+            Defect(code, text, where=info.filename[:200], hint=hint) for code, text, hint in _entry(info, limits)
+        ]
     defects += [*_clashes(entries), *_overlaps(entries)]
     if defects:
         raise ArchiveError(defects)
@@ -182,9 +184,17 @@ def _entry(info: zipfile.ZipInfo, limits: ArchiveLimits) -> Iterator[tuple[str, 
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         yield "compression", f"uses compression method {info.compress_type}", "Use deflate (the usual zip)."
     if info.file_size > limits.entry:
-        yield "too_large", f"unpacks to {info.file_size:,} bytes; at most {limits.entry:,} are allowed", "Make it smaller."
+        yield (
+            "too_large",
+            f"unpacks to {info.file_size:,} bytes; at most {limits.entry:,} are allowed",
+            "Make it smaller.",
+        )
     if info.file_size > _RATIO_FROM and info.file_size > limits.ratio * max(1, info.compress_size):
-        yield "bomb", f"unpacks to more than {limits.ratio} times its packed size", "Leave it out or store it uncompressed."
+        yield (
+            "bomb",
+            f"unpacks to more than {limits.ratio} times its packed size",
+            "Leave it out or store it uncompressed.",
+        )
 
 
 def name_problem(name: str, limits: ArchiveLimits) -> str:

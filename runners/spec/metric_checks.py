@@ -36,6 +36,7 @@ def _parameters(
     given = dict(use.parameters)
     raw = draft.raw["metrics"][loc[1]]
     if "alias" in raw:  # the model's own word for `as`
+        given.pop("alias", None)
         yield draft.defect("unknown_parameter", (*loc, "alias"), "`alias` is not a key here", "Did you mean as?")
     schema = entry["parameters"]
     name = given.get("attack") if "attack" in schema.get("properties", {}) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from touchstone_client.errors import ClientError, ExitCode
 
 if TYPE_CHECKING:
     from touchstone_client.sdk import Client
-    from touchstone_client.types import Board
+    from touchstone_client.types import Board, BoardColumn, BoardRow
 
 _FORM = "COMPETITION[/PHASE[/BOARD]]"
 
@@ -29,7 +29,7 @@ def leaderboard(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sort: Annotated[str, typer.Option(help="Sort by this column; -KEY turns the order.")] = "",
     q: Annotated[str, typer.Option(help="Only participants with this in their name.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Rows.")] = 50,
 ) -> None:
     """Print a leaderboard."""
     if csv and json:
@@ -69,24 +69,31 @@ def _board(client: Client, names: list[str]) -> tuple[str, str]:
 
 
 def _draw(board: Board) -> None:
-    columns = ["rank", "participant", *[column.title for column in board.columns], "submissions"]
-    output.table(
-        columns, [_row(row, board) for row in board.rows], title=f"{board.title} ({board.competition}/{board.phase})"
-    )
+    if board.hidden:
+        output.talk(board.hidden)
+        return
+    columns = ["rank", "participant", *[_heading(column) for column in board.columns], "submissions", "note"]
+    title = f"{board.title} ({board.competition}/{board.phase})"
+    output.table(columns, [_row(row, board) for row in board.rows], title=title)
     if board.next:
         output.talk(f"{len(board.rows)} of {board.total} shown; --limit shows more, --csv all.")
 
 
-def _row(row: dict[str, Any], board: Board) -> list[object]:
-    return [
-        row.get("rank"),
-        row.get("participant"),
-        *[_score(row, column.key) for column in board.columns],
-        row.get("n_submissions"),
-    ]
+def _heading(column: BoardColumn) -> str:
+    return f"{column.title} ({column.unit})" if column.unit else column.title
 
 
-def _score(row: dict[str, Any], key: str) -> str:
-    score = (row.get("scores") or {}).get(key) or {}
-    text = str(score.get("text") or "-")
-    return f"{text} [{score['interval']}]" if score.get("interval") else text
+def _row(row: BoardRow, board: Board) -> list[object]:
+    rank = "-" if row.rank is None else f"={row.rank}" if row.tied else str(row.rank)
+    name = f"{row.participant} (you)" if row.is_you else row.participant
+    note = row.unranked or ("baseline" if row.is_baseline else "")
+    return [rank, name, *[_score(row, column) for column in board.columns], row.n_submissions, note]
+
+
+def _score(row: BoardRow, column: BoardColumn) -> str:
+    score = row.scores.get(column.key)
+    if score is None:
+        return "-"
+    if score.low is None or score.high is None:
+        return score.text
+    return f"{score.text} [{score.low:.{column.decimals}f}, {score.high:.{column.decimals}f}]"

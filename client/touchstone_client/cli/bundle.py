@@ -52,6 +52,9 @@ def push(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with competition.yml, or a zip of one.")],
     check_first: Annotated[bool, typer.Option("--check/--no-check", help="Check here before anything is sent.")] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Drop phases and data that the folder no longer has, if nobody used them.")
+    ] = False,
     json: _Json = False,
 ) -> None:
     """Publish a competition folder, or bring the published one to its state. Needs a token that may organise."""
@@ -60,7 +63,7 @@ def push(
     if check_first and folder.is_dir():
         _refuse_defects(folder)
     with connect(ctx) as client, _archive(folder) as archive, bar(folder.name or "bundle") as progress:
-        outcome = client.push(archive, progress=progress)
+        outcome = client.push(archive, replace=replace, progress=progress)
     if json:
         output.as_json({"outcome": outcome})
         return

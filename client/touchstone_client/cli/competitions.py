@@ -28,6 +28,7 @@ group = typer.Typer(
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(group)
+    app.command(hidden=True)(join)  # short for `competitions join`
 
 
 @group.callback(invoke_without_command=True)

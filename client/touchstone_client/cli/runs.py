@@ -11,6 +11,7 @@ from touchstone_client.cli.group import connect, split_target
 from touchstone_client.errors import ExitCode
 
 if TYPE_CHECKING:
+    from touchstone_client.sdk import Client
     from touchstone_client.types import EventPage, Submission
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -66,24 +67,38 @@ def logs(
     ctx: typer.Context,
     submission: _Id,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print history as it happens, until the run has ended.")
+        bool, typer.Option("--follow", "-f", help="Go on printing until the run has ended; its history goes to stderr.")
     ] = False,
     timeout: _Timeout = None,
 ) -> None:
     """Print a submission's log, as far as the phase shows it."""
     with connect(ctx) as client:
         if follow:
-
-            def tell(page: EventPage) -> None:
-                for event in page.items:
-                    output.data(f"{event.at:%Y-%m-%dT%H:%M:%SZ} [{event.kind}] {event.message}")
-
-            client.wait(submission, timeout=timeout, on_change=tell)
-        text = client.log(submission).rstrip("\n")
-    if text:
-        output.data(text)
+            _follow(client, submission, timeout)
+            return
+        text = client.log(submission)
+    if text.strip():
+        output.data(text.rstrip("\n"))
     else:
         output.talk("There is no log to show.")
+
+
+def _follow(client: Client, submission: str, timeout: float | None) -> None:
+    shown = ""
+
+    def tell(page: EventPage) -> None:
+        nonlocal shown
+        for event in page.items:
+            output.talk(f"{event.at:%H:%M:%S}  {event.message}")
+        if page.final or page.status == "running":
+            text = client.log(submission)
+            # A new attempt begins a new log, and a long one loses its beginning: then all of it is new.
+            fresh = text.removeprefix(shown)
+            shown = text
+            if fresh.strip():
+                output.data(fresh.rstrip("\n"))
+
+    client.wait(submission, timeout=timeout, on_change=tell)
 
 
 def results(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:

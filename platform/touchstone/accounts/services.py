@@ -78,7 +78,9 @@ def token_create(
             fields={"name": ["Between 1 and 100 characters."]},
         )
     if expires_at is not None and expires_at <= now():
-        raise UserError("The expiry lies in the past.", "Give a later time, or none.", fields={"expires_at": ["In the past."]})
+        raise UserError(
+            "The expiry lies in the past.", "Give a later time, or none.", fields={"expires_at": ["In the past."]}
+        )
     if ApiToken.objects.filter(user=user, revoked_at=None).count() >= _MAX_TOKENS:
         raise UserError(f"You hold {_MAX_TOKENS} tokens, the most allowed.", "Revoke one that you no longer need.")
     fresh = token_make(prefix="ts")

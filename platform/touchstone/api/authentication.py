@@ -26,7 +26,9 @@ class BearerAuthentication(BaseAuthentication):
             return None
         keyword, _, raw = header.partition(" ")
         if keyword.lower() != "bearer" or not raw.strip():
-            raise AuthenticationFailed("The Authorization header is not of the form `Bearer ts_…`.", "bad_authorization")
+            raise AuthenticationFailed(
+                "The Authorization header is not of the form `Bearer ts_…`.", "bad_authorization"
+            )
         token = token_user(raw=raw.strip())
         if token is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
@@ -46,7 +48,8 @@ class ScopePermission(BasePermission):
         if not request.user.is_authenticated:
             raise NotAuthenticated("This needs a token or a signed-in browser.", "not_signed_in")
         if isinstance(request.auth, ApiToken) and needed not in request.auth.scopes:
-            text = f"The token {request.auth.name!r} has not the scope {needed!r}; it has {', '.join(request.auth.scopes)}."
+            held = ", ".join(request.auth.scopes)
+            text = f"The token {request.auth.name!r} has not the scope {needed!r}; it has {held}."
             raise PermissionDenied(text, "scope_missing")
         return True
 

@@ -10,7 +10,7 @@ import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
@@ -27,6 +27,8 @@ from touchstone.api.errors import exception_handler
 from touchstone.api.schema import ApiSchema
 from touchstone.api.throttles import AddressThrottle, CallerThrottle
 from touchstone.core.errors import TooLarge
+
+M = TypeVar("M", bound=Model)
 
 #: The largest JSON body, and the largest form with a file; larger files come by parts.
 MAX_JSON = 2**20
@@ -50,7 +52,9 @@ class LimitedJSONParser(JSONParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
         if length > MAX_JSON:
-            raise TooLarge(f"The JSON body has {length} bytes; {MAX_JSON} are allowed.", "Send files as an upload by parts.")
+            raise TooLarge(
+                f"The JSON body has {length} bytes; {MAX_JSON} are allowed.", "Send files as an upload by parts."
+            )
         try:
             data = super().parse(stream, media_type, parser_context)
         except RecursionError:
@@ -66,7 +70,9 @@ class LimitedMultiPartParser(MultiPartParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
         if length > MAX_FORM:
-            raise TooLarge(f"The form has {length} bytes; {MAX_FORM} are allowed.", "Send the file as an upload by parts.")
+            raise TooLarge(
+                f"The form has {length} bytes; {MAX_FORM} are allowed.", "Send the file as an upload by parts."
+            )
         return super().parse(stream, media_type, parser_context)
 
 
@@ -78,7 +84,9 @@ class Strict(serializers.Serializer[Any]):
             unknown = sorted(set(data) - set(self.fields))
             if unknown:
                 known = ", ".join(self.fields)
-                raise serializers.ValidationError({key: [f"Unknown. Known are: {known}."] for key in unknown}, "unknown")
+                raise serializers.ValidationError(
+                    {key: [f"Unknown. Known are: {known}."] for key in unknown}, "unknown"
+                )
         return super().to_internal_value(data)
 
 
@@ -130,7 +138,7 @@ class PageQuery(Strict):
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200, help_text="Items a page.")
 
 
-def page_of[M: Model](queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple[list[M], str]:
+def page_of(queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple[list[M], str]:
     """One page of `queryset`, newest first, and the cursor of the next ("" at the end).
 
     Keyset by (`created_at`, `key`), so a page costs the same however far down it is, and a new row shifts nothing.
@@ -151,4 +159,6 @@ def _read_cursor(after: str) -> tuple[datetime, str]:
         moment, value = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
         return datetime.fromisoformat(moment), str(value)
     except (ValueError, TypeError, binascii.Error):
-        raise serializers.ValidationError({"after": ["Not a cursor of this list. Take `next` of the page before."]}) from None
+        raise serializers.ValidationError(
+            {"after": ["Not a cursor of this list. Take `next` of the page before."]}
+        ) from None

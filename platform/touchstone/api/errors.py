@@ -77,7 +77,9 @@ def _user_error(error: UserError, request_id: str) -> Response:
     fields = body.pop("fields", {})
     if fields:
         body["errors"] = [
-            {"pointer": f"/{name}", "message": text, "code": error.code} for name, texts in fields.items() for text in texts
+            {"pointer": f"/{name}", "message": text, "code": error.code}
+            for name, texts in fields.items()
+            for text in texts
         ]
     headers = {}
     if isinstance(error, QuotaExceeded) and error.reset_at is not None:

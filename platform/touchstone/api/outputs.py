@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from touchstone.submissions.models import Submission
 
-KINDS = [str(value) for value in Submission.Kind.values]
+KINDS = Submission.Kind.choices
 
 
 class FileOut(serializers.Serializer[Any]):
@@ -171,7 +171,9 @@ class SubmissionDetailOut(SubmissionOut):
 
     queue_position = serializers.IntegerField(allow_null=True, help_text="From 1; null outside the queue.")
     estimated_start = serializers.DateTimeField(allow_null=True)
-    nodes_online = serializers.IntegerField(allow_null=True, help_text="Workers that could run it; null outside the queue.")
+    nodes_online = serializers.IntegerField(
+        allow_null=True, help_text="Workers that could run it; null outside the queue."
+    )
     explanation = ExplanationOut()
     not_enforced = serializers.ListField(
         child=serializers.CharField(), help_text="Limits that the engine of this run could not enforce."

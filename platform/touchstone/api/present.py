@@ -37,7 +37,9 @@ def phase_dict(phase: Phase) -> dict[str, Any]:
     }
 
 
-def competition_summary(competition: Competition, *, joined: Collection[int], organised: Collection[int]) -> dict[str, Any]:
+def competition_summary(
+    competition: Competition, *, joined: Collection[int], organised: Collection[int]
+) -> dict[str, Any]:
     """`joined`, `organised`: keys of the competitions that the caller takes part in or organises."""
     current = phase_current(competition=competition)
     return {
@@ -100,7 +102,8 @@ def upload_dict(upload: Upload) -> dict[str, Any]:
         "expires_at": upload.expires_at,
         "completed_at": upload.completed_at,
         "parts": [
-            {"number": int(number), **part} for number, part in sorted(upload.parts.items(), key=lambda item: int(item[0]))
+            {"number": int(number), **part}
+            for number, part in sorted(upload.parts.items(), key=lambda item: int(item[0]))
         ],
     }
 

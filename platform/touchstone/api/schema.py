@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
 from touchstone.core.problems import CONTENT_TYPE
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _DESCRIPTION = """REST interface of Touchstone, the evaluation platform for trustworthy AI.
 
@@ -22,9 +26,9 @@ SETTINGS: dict[str, Any] = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {"SubmissionKind": "touchstone.submissions.models.Submission.Kind"},
     "TAGS": [
         {"name": "competitions", "description": "What is on offer, and publishing it."},
         {"name": "submissions", "description": "Sending work and reading what became of it."},
@@ -75,7 +79,25 @@ class ApiSchema(AutoSchema):
     """Names nested serializers by their view, and adds the problems that any operation may answer with."""
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
-        return str(serializer.__class__.__qualname__).replace(".", "")
+        return str(serializer.__class__.__qualname__).replace(".", "").removesuffix("Out")
+
+    def get_auth(self) -> Any:
+        auth = super().get_auth()
+        return [*auth, {}] if self._scope() == "" else auth
+
+    def get_description(self) -> str:
+        return ""  # the docstrings of views are for readers of the code
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        described = super().get_operation(*args, **kwargs)
+        if described is not None:
+            scope = self._scope()
+            needed = f"Scope: `{scope}`." if scope else "For everybody; who may see more gets more."
+            described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
+        return described
+
+    def _scope(self) -> str:
+        return str(getattr(self.view, "scopes", {}).get(self.method, ""))
 
     def get_tags(self) -> list[str]:
         return [getattr(self.view, "tag", "account")]
@@ -100,3 +122,13 @@ class ApiSchema(AutoSchema):
     def _problem(self, text: str) -> dict[str, Any]:
         component = self.resolve_serializer(Problem(), "response")
         return {"description": text, "content": {CONTENT_TYPE: {"schema": component.ref}}}
+
+
+def operation(**options: Any) -> Callable[[F], F]:
+    """Describes a method of a view; the same as `extend_schema`, on top of `ApiSchema` instead of a global default."""
+
+    def decorate(method: F) -> F:
+        method.kwargs = {"schema": ApiSchema}  # type: ignore[attr-defined]
+        return extend_schema(**options)(method)  # type: ignore[no-any-return]
+
+    return decorate

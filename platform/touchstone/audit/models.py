@@ -7,7 +7,7 @@ from django.db import models
 
 
 class AuditEntry(models.Model):
-    """`digest` = SHA-256 over the previous digest and this entry's canonical JSON. Rows are never changed or deleted."""
+    """`digest` = SHA-256 over the previous digest and this entry's canonical JSON. Rows are never changed."""
 
     sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()

@@ -30,8 +30,8 @@ def audit_append(*, actor: User | None, act: str, subject: str, data: Mapping[st
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         last = AuditEntry.objects.order_by("-sequence").values_list("digest", flat=True).first()
         entry = AuditEntry(
-            at=now(), actor=actor, act=act, subject=clean(subject, limit=200), data=_exact(clean_json(dict(data or {}))),
-            previous=last or _GENESIS,
+            at=now(), actor=actor, act=act, subject=clean(subject, limit=200),
+            data=_exact(clean_json(dict(data or {}))), previous=last or _GENESIS,
         )  # fmt: skip
         entry.digest = _digest(entry)
         entry.save(force_insert=True)
@@ -50,7 +50,8 @@ def audit_verify() -> int | None:
 
 def _digest(entry: AuditEntry) -> str:
     body = {
-        "at": _moment(entry.at), "actor": entry.actor_id, "act": entry.act, "subject": entry.subject, "data": entry.data,
+        "at": _moment(entry.at), "actor": entry.actor_id, "act": entry.act, "subject": entry.subject,
+        "data": entry.data,
     }  # fmt: skip
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(f"{entry.previous}\n{text}".encode()).hexdigest()

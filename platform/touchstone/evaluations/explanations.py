@@ -29,7 +29,7 @@ _PARTICIPANT: dict[str, tuple[str, str, str]] = {
     "memory": (
         "The submission used more memory than allowed and was stopped.",
         "The operating system ended it at the limit of the rules page; swap is not available.",
-        "Load less at once, use a smaller model or smaller batches, and try it under the same limit before submitting again.",
+        "Load less at once, use a smaller model or smaller batches, and try it under the same limit first.",
     ),
     "output_limit": (
         "The submission wrote more than allowed and was stopped.",
@@ -49,11 +49,27 @@ _PARTICIPANT: dict[str, tuple[str, str, str]] = {
 }
 
 _WAITING: dict[str, tuple[str, str, str]] = {
-    RunStatus.RECEIVED: ("The submission has arrived.", "It waits for the check of its file, which takes seconds.", "Nothing to do."),
-    RunStatus.CHECKING: ("The file is being checked.", "A broken file is told at once instead of after a wait in the queue.", "Nothing to do."),
-    RunStatus.RUNNING: ("The submission is being evaluated.", "A worker node runs it; its history is below.", "Nothing to do."),
-    RunStatus.SCORED: ("The submission was evaluated.", "All metrics were computed.", "See the results, and where they put you on the leaderboard."),
-}  # fmt: skip
+    RunStatus.RECEIVED: (
+        "The submission has arrived.",
+        "It waits for the check of its file, which takes seconds.",
+        "Nothing to do.",
+    ),
+    RunStatus.CHECKING: (
+        "The file is being checked.",
+        "A broken file is told at once instead of after a wait in the queue.",
+        "Nothing to do.",
+    ),
+    RunStatus.RUNNING: (
+        "The submission is being evaluated.",
+        "A worker node runs it; its history is below.",
+        "Nothing to do.",
+    ),
+    RunStatus.SCORED: (
+        "The submission was evaluated.",
+        "Every metric has a value, or says why it has none.",
+        "See the results, and where they put you on the leaderboard.",
+    ),
+}
 
 
 def explain(
@@ -74,7 +90,9 @@ def explain(
         )  # fmt: skip
     if status == RunStatus.CANCELLED:
         counted = "It counts against your quota, for it had started." if run.counts_quota else _NOT_COUNTED
-        return Explanation("The run was cancelled.", "You or an organiser asked for it.", f"Submit again when you like. {counted}")
+        return Explanation(
+            "The run was cancelled.", "You or an organiser asked for it.", f"Submit again when you like. {counted}"
+        )
     return _failed(run)
 
 
@@ -103,5 +121,6 @@ def _failed(run: Run) -> Explanation:
     return Explanation(
         "The evaluation failed because of the platform, not of your submission.",
         run.message or "The worker that ran it was lost.",
-        f"Submit again; if it fails again, tell the platform's operators the id of this run. {_NOT_COUNTED}", "platform",
+        f"Submit again; if it fails again, tell the platform's operators the id of this run. {_NOT_COUNTED}",
+        "platform",
     )  # fmt: skip

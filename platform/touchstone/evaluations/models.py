@@ -39,7 +39,6 @@ class Run(models.Model):
 
     `checks` and `faults` count intake checks begun and attempts that the platform lost; both have a cap.
     `reported_attempt` is the attempt whose report was taken, so a repeated report is known as such.
-    `told` is False where a phase with ladder feedback keeps the result to itself.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -66,7 +65,6 @@ class Run(models.Model):
     stages = models.JSONField(default=dict)
     peak_memory = models.BigIntegerField(null=True)
     counts_quota = models.BooleanField(default=True)
-    told = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -126,7 +124,8 @@ class Result(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "key"], name="result_key_unique"),
             models.CheckConstraint(
-                condition=models.Q(value__isnull=True) | (models.Q(value__gt=float("-inf")) & models.Q(value__lt=float("inf"))),
+                condition=models.Q(value__isnull=True)
+                | (models.Q(value__gt=float("-inf")) & models.Q(value__lt=float("inf"))),
                 name="result_value_finite",
             ),
         ]

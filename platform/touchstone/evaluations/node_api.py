@@ -79,7 +79,10 @@ def for_node(view: View) -> View:
         node = services.node_authenticate(raw=raw.strip()) if scheme.lower() == "bearer" else None
         if node is None:
             error = UserError(
-                "The node token is missing, unknown or disabled.", "Make one with `manage.py node_create NAME`.", "token", 401
+                "The node token is missing, unknown or disabled.",
+                "Make one with `manage.py node_create NAME`.",
+                "token",
+                401,
             )
             response = problem_response(error, request=request)
             response["WWW-Authenticate"] = 'Bearer realm="node"'
@@ -122,7 +125,9 @@ def register(request: HttpRequest, *, node: Node) -> HttpResponseBase:
 def claim(request: HttpRequest, *, node: Node) -> HttpResponseBase:
     body = _body(request, ClaimBody)
     # The node reaches us under this name, so it will reach the files under it too.
-    spec = services.run_claim(node=node, queue=body.queue, kinds=list(body.kinds), base_url=request.build_absolute_uri("/"))
+    spec = services.run_claim(
+        node=node, queue=body.queue, kinds=list(body.kinds), base_url=request.build_absolute_uri("/")
+    )
     return HttpResponse(status=204) if spec is None else JsonResponse({"run": dump(spec)})
 
 

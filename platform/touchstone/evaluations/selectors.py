@@ -71,10 +71,8 @@ def results_hidden(*, run: Run, phase: Phase) -> str:
     """Why a participant is not told the results of a scored run; empty where they are."""
     if run.status != RunStatus.SCORED:
         return ""
-    if phase.feedback == "none":
+    if phase.feedback not in ("full", "rounded"):  # what is not known to tell, does not
         return "This phase gives no feedback: results are shown by the organisers after it."
-    if phase.feedback == "ladder" and not run.told:
-        return "This phase tells a result only when it is significantly better than your best so far; this one is not."
     return ""
 
 
@@ -85,7 +83,7 @@ def run_results(*, run: Run, user: Viewer) -> list[Result]:
     if not organiser and results_hidden(run=run, phase=phase):
         return []
     results = list(run.results.all())
-    if not organiser and phase.feedback in ("rounded", "ladder"):
+    if not organiser and phase.feedback == "rounded":
         for result in results:
             _round(result)
     return results
@@ -109,7 +107,11 @@ def run_log(*, run: Run, user: Viewer) -> str:
     A submission can print what it is asked, so the log of a run on hidden inputs is the organisers' alone.
     """
     phase = run.submission.phase
-    if phase.split.visibility == "hidden" and phase.feedback == "none" and not is_organiser(user=user, competition=phase.competition):
+    if (
+        phase.split.visibility == "hidden"
+        and phase.feedback not in ("full", "rounded")
+        and not is_organiser(user=user, competition=phase.competition)
+    ):
         return ""
     return run.log
 
@@ -139,7 +141,9 @@ def _estimate(run: Run, position: int | None, online: int | None) -> datetime | 
     """Now, plus the usual duration of a run of this phase for each that is ahead, over the nodes there are."""
     if not position or not online:
         return None
-    recent = Run.objects.filter(status=RunStatus.SCORED, submission__phase=run.submission.phase, started_at__isnull=False)
+    recent = Run.objects.filter(
+        status=RunStatus.SCORED, submission__phase=run.submission.phase, started_at__isnull=False
+    )
     spans = [
         (finished - started).total_seconds()
         for started, finished in recent.order_by("-finished_at").values_list("started_at", "finished_at")[:_RECENT]

@@ -48,7 +48,9 @@ class IllegalTransition(Conflict):
 def run_lock(*, run_id: object) -> Run:
     """The run with its row locked until the transaction ends. Raises `NotFound`."""
     try:
-        return Run.objects.select_for_update(of=("self",)).select_related("submission__phase__competition").get(pk=run_id)
+        return (
+            Run.objects.select_for_update(of=("self",)).select_related("submission__phase__competition").get(pk=run_id)
+        )
     except Run.DoesNotExist:
         raise NotFound(f"There is no run {run_id}.") from None
 

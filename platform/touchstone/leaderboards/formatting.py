@@ -1,4 +1,4 @@
-"""Numbers as people read them. Done here and not in templates: formatting a page's cells there costs five times as much."""
+"""Numbers as people read them. Done here and not in templates, which take five times as long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING = "–"
 def decimals_for(values: Iterable[float | None], *, span: tuple[float | None, float | None] = (None, None)) -> int:
     """How many decimals a column gets: three inside [-1, 1], else as many as four digits leave room for."""
     low, high = span
-    if low is not None and high is not None and -1 <= low and high <= 1:
+    if low is not None and high is not None and low >= -1 and high <= 1:
         return 3
     largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
     if largest < 1:

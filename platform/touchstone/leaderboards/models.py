@@ -51,7 +51,7 @@ class LeaderboardEntry(models.Model):
         ]
         indexes = [
             models.Index(
-                models.F("leaderboard"), models.F("sort_key").desc(nulls_last=True), models.F("achieved_at"), models.F("run"),
-                condition=models.Q(hidden=False), name="entry_page",
+                models.F("leaderboard"), models.F("sort_key").desc(nulls_last=True), models.F("achieved_at"),
+                models.F("run"), condition=models.Q(hidden=False), name="entry_page",
             )
         ]  # fmt: skip

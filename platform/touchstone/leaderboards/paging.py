@@ -26,7 +26,7 @@ _FIELDS = {"participant": "participation__display_name", "submitted": "achieved_
 
 @dataclass(frozen=True)
 class Slice:
-    """Entries of one page, and where the next begins; empty where there is none. `contiguous`: in rank order, none left out."""
+    """Entries of one page, and where the next begins (empty: nowhere). `contiguous`: in rank order, none left out."""
 
     entries: list[LeaderboardEntry]
     after: str
@@ -42,7 +42,9 @@ def slice_get(*, entries: QuerySet[LeaderboardEntry], sort: str, after: str, lim
         found = _by_rank(entries, _cursor(after, keyed=True), limit + 1)
         page = found[:limit]
         last = page[-1] if len(found) > limit else None
-        return Slice(page, _encode([last.sort_key, last.achieved_at.isoformat(), str(last.run_id)]) if last else "", not searched)
+        return Slice(
+            page, _encode([last.sort_key, last.achieved_at.isoformat(), str(last.run_id)]) if last else "", not searched
+        )
     start = _cursor(after, keyed=False)
     offset = int(start[0]) if start else 0
     found = list(_ordered(entries, sort)[offset : offset + limit + 1])
@@ -98,7 +100,9 @@ def _cursor(after: str, *, keyed: bool) -> list | None:  # type: ignore[type-arg
             raise ValueError("not an offset")
         return [offset]
     except (ValueError, TypeError, binascii.Error):
-        raise UserError("The cursor `after` does not belong to this view.", "Begin again without it.", "cursor") from None
+        raise UserError(
+            "The cursor `after` does not belong to this view.", "Begin again without it.", "cursor"
+        ) from None
 
 
 def ranks_of(*, leaderboard: Leaderboard, page: Slice) -> dict[float, tuple[int, int]]:

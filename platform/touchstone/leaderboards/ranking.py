@@ -91,7 +91,9 @@ def rank(*, board: LeaderboardSpec, results: Mapping[str, Scored], offer: Offer)
     if board.utility:
         scores[TRUST], trust_reason = trust(utilities=board.utility, results=results, offer=offer)
     if board.rank_by == TRUST:
-        sort_key, reason = (scores[TRUST]["value"], trust_reason) if board.utility else (None, "the board has no utilities")
+        sort_key, reason = (
+            (scores[TRUST]["value"], trust_reason) if board.utility else (None, "the board has no utilities")
+        )
     else:
         sort_key, reason = _by_result(results.get(board.rank_by), board.rank_by)
     reason = reason or _gates(board.gates, scores)
@@ -159,7 +161,14 @@ def trust(
         low += utility.weight * min(u, worst)
         high += utility.weight * max(u, best)
         weights += utility.weight
-    score = {"value": total / weights, "low": low / weights, "high": high / weights, "n": None, "state": "ok", "reason": ""}
+    score = {
+        "value": total / weights,
+        "low": low / weights,
+        "high": high / weights,
+        "n": None,
+        "state": "ok",
+        "reason": "",
+    }
     return score, ""
 
 

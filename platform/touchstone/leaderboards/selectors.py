@@ -65,7 +65,11 @@ class BoardPage:
 
 def leaderboards_of(*, competition: Competition) -> QuerySet[Leaderboard]:
     """All boards of a competition, by phase and name."""
-    return Leaderboard.objects.filter(competition=competition).select_related("phase__competition").order_by("phase__position", "pk")
+    return (
+        Leaderboard.objects.filter(competition=competition)
+        .select_related("phase__competition")
+        .order_by("phase__position", "pk")
+    )
 
 
 def leaderboard_get(*, competition: Competition, phase: str, board: str) -> Leaderboard:
@@ -80,7 +84,11 @@ def leaderboard_get(*, competition: Competition, phase: str, board: str) -> Lead
 
 def board_hidden(*, phase: Phase, user: Viewer) -> str:
     """Why `user` may not see the boards of a phase; empty where they may. Organisers always may."""
-    if phase.feedback != "none" or _is_over(phase) or is_organiser(user=user, competition=phase.competition):
+    if (
+        phase.feedback in ("full", "rounded")
+        or _is_over(phase)
+        or is_organiser(user=user, competition=phase.competition)
+    ):
         return ""
     until = f" It appears when the phase closes, {phase.closes:%Y-%m-%d %H:%M} UTC." if phase.closes else ""
     return f"This phase gives no feedback while it runs, so its leaderboard is not shown yet.{until}"
@@ -91,12 +99,19 @@ def _is_over(phase: Phase) -> bool:
 
 
 def _is_blunt(phase: Phase, user: Viewer) -> bool:
-    blunt = phase.feedback in ("rounded", "ladder") and not _is_over(phase)
+    blunt = phase.feedback == "rounded" and not _is_over(phase)
     return blunt and not is_organiser(user=user, competition=phase.competition)
 
 
 def leaderboard_page(
-    *, leaderboard: Leaderboard, user: Viewer, sort: str = "", q: str = "", cols: str = "", after: str = "", limit: int = 50
+    *,
+    leaderboard: Leaderboard,
+    user: Viewer,
+    sort: str = "",
+    q: str = "",
+    cols: str = "",
+    after: str = "",
+    limit: int = 50,
 ) -> BoardPage:
     """One page of a board, in a number of queries that does not depend on its size.
 
@@ -135,9 +150,10 @@ def leaderboard_page(
 
 
 def leaderboard_export_rows(*, leaderboard: Leaderboard, user: Viewer) -> list[dict[str, Any]]:
-    """Every entry in rank order as flat dicts of raw values, for CSV and JSON: `<key>`, `<key>.low`, `.high`, `.n`, `.state`.
+    """Every entry in rank order as flat dicts of raw values, for CSV and JSON.
 
-    All rows have the same keys. Empty while the phase hides its board.
+    A result has the keys `<key>`, `<key>.low`, `<key>.high`, `<key>.n` and `<key>.state`. All rows have the
+    same keys. Empty while the phase hides its board.
     """
     phase = leaderboard.phase
     if board_hidden(phase=phase, user=user):
@@ -169,7 +185,9 @@ def _available(spec: LeaderboardSpec, offer: Offer) -> list[str]:
 def _check_sort(sort: str, available: Sequence[str], offer: Offer) -> None:
     name = sort.removeprefix("-")
     if name and name not in (*_SORTABLE, *available) and offer.find(name) is None:
-        raise UserError(f"There is no column {name[:80]!r} to sort by.", f"Sort by {', '.join([*_SORTABLE, *available])}.", "sort")
+        raise UserError(
+            f"There is no column {name[:80]!r} to sort by.", f"Sort by {', '.join([*_SORTABLE, *available])}.", "sort"
+        )
 
 
 def _columns(spec: LeaderboardSpec, offer: Offer, cols: str, page: Slice, blunt: bool) -> list[BoardColumn]:
@@ -187,11 +205,13 @@ def _described(page: Slice) -> dict[str, Result]:
     """Title and unit of each key, as the first run of the page reported them."""
     if not page.entries:
         return {}
-    rows = Result.objects.filter(run_id=page.entries[0].run_id).only("key", "title", "unit", "direction")
+    rows = Result.objects.filter(run_id=page.entries[0].run_id).only("key", "metric", "title", "unit", "direction")
     return {row.key: row for row in rows}
 
 
-def _column(key: str, spec: LeaderboardSpec, offer: Offer, page: Slice, told: Result | None, blunt: bool) -> BoardColumn:
+def _column(
+    key: str, spec: LeaderboardSpec, offer: Offer, page: Slice, told: Result | None, blunt: bool
+) -> BoardColumn:
     known = offer.find(key)
     span = (0.0, 1.0) if key == TRUST else known.range if known else (None, None)
     values = (entry.scores.get(key, {}).get("value") for entry in page.entries)
@@ -200,13 +220,31 @@ def _column(key: str, spec: LeaderboardSpec, offer: Offer, page: Slice, told: Re
     if key == TRUST:
         return BoardColumn(key, "Trust", "", "maximise", decimals, ranking)
     if told is not None:
-        return BoardColumn(key, told.title or key, told.unit, told.direction, decimals, ranking)
+        title = _title(key, told.metric, told.title)
+        return BoardColumn(key, title, told.unit, told.direction, decimals, ranking)
     entry = catalogue()["metrics"].get(known.metric, {}) if known else {}
-    return BoardColumn(key, entry.get("title", key), entry.get("unit", ""), known.direction if known else "none", decimals, ranking)
+    title = _title(key, known.metric if known else "", entry.get("title", ""))
+    direction = known.direction if known else "none"
+    return BoardColumn(key, title, entry.get("unit", ""), direction, decimals, ranking)
+
+
+def _title(key: str, metric: str, title: str) -> str:
+    """A title that tells one use of a metric from another: `Robust accuracy (hsj)`, `Disparate impact (race)`."""
+    if not title:
+        return key
+    head, bracket, group = key.partition("[")
+    alias = head.partition(".")[0] if metric and not head.startswith(metric) else ""
+    which = [part for part in (alias, group.removesuffix("]")) if bracket or part]
+    missing = ", ".join(part for part in which if part and part not in title)
+    return f"{title} ({missing})" if missing else title
 
 
 def _row(
-    entry: LeaderboardEntry, columns: Sequence[BoardColumn], ranks: dict[float, tuple[int, int]], seer: int | None, blunt: bool
+    entry: LeaderboardEntry,
+    columns: Sequence[BoardColumn],
+    ranks: dict[float, tuple[int, int]],
+    seer: int | None,
+    blunt: bool,
 ) -> dict[str, Any]:
     mine = seer is not None and entry.participation.user_id == seer
     return {
@@ -217,7 +255,7 @@ def _row(
         "submission": str(entry.run.submission_id) if mine else "",
         "submitted_at": entry.achieved_at,
         "n_submissions": entry.n_submissions,
-        "unranked": entry.unranked,
+        "unranked": entry.unranked.partition(": ")[0] if blunt else entry.unranked,  # what follows may be a value
         "cells": [_cell(entry.scores.get(column.key), column.decimals, blunt) for column in columns],
     }
 
@@ -231,7 +269,14 @@ def _rank_text(entry: LeaderboardEntry, ranks: dict[float, tuple[int, int]]) -> 
 
 def _cell(score: dict[str, Any] | None, decimals: int, blunt: bool) -> dict[str, Any]:
     if score is None:
-        return {"text": NOTHING, "low": "", "high": "", "value": None, "state": "missing", "reason": "not computed for this run"}
+        return {
+            "text": NOTHING,
+            "low": "",
+            "high": "",
+            "value": None,
+            "state": "missing",
+            "reason": "not computed for this run",
+        }
     value, low, high = score["value"], score["low"], score["high"]
     if blunt:
         value, low, high = None if value is None else round(value, _ROUNDED), None, None
@@ -245,14 +290,16 @@ def _cell(score: dict[str, Any] | None, decimals: int, blunt: bool) -> dict[str,
     }
 
 
-def _flat(entry: LeaderboardEntry, keys: Sequence[str], ranks: dict[float, tuple[int, int]], blunt: bool) -> dict[str, Any]:
+def _flat(
+    entry: LeaderboardEntry, keys: Sequence[str], ranks: dict[float, tuple[int, int]], blunt: bool
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "rank": ranks[entry.sort_key][0] if entry.sort_key is not None else None,
         "participant": entry.participation.display_name,
         "baseline": entry.participation.is_baseline,
         "submitted_at": entry.achieved_at.isoformat(),
         "submissions": entry.n_submissions,
-        "unranked": entry.unranked,
+        "unranked": entry.unranked.partition(": ")[0] if blunt else entry.unranked,
     }
     for key in keys:
         score = entry.scores.get(key) or {"value": None, "low": None, "high": None, "n": None, "state": "missing"}

@@ -22,12 +22,16 @@ _ORDER = {
     "best": "x.sort_key DESC NULLS LAST, x.achieved_at, x.run_id",
     "last": "x.achieved_at DESC, x.run_id DESC",
 }
+#: Advisory locks of boards: results share a board's, a rebuild has it alone. Without it they would wait for each
+#: other's rows for ever.
+_LOCK = 0x626F6172
 _FIELDS = "run_id, sort_key, unranked, achieved_at, scores"
 
 _UPSERT = """
 INSERT INTO leaderboards_leaderboardentry AS e
   (leaderboard_id, participation_id, {fields}, n_submissions, hidden)
-VALUES (%(board)s, %(participation)s, %(run)s, %(sort_key)s, %(unranked)s, %(achieved_at)s, %(scores)s::jsonb, %(count)s, false)
+VALUES (%(board)s, %(participation)s, %(run)s, %(sort_key)s, %(unranked)s, %(achieved_at)s,
+  %(scores)s::jsonb, %(count)s, false)
 ON CONFLICT (leaderboard_id, participation_id) DO UPDATE SET
   ({fields}) = (
     SELECT {picked} FROM (VALUES
@@ -47,23 +51,15 @@ def entries_update(*, run: Run) -> None:
     submission = run.submission
     phase = submission.phase
     boards = list(Leaderboard.objects.filter(phase=phase).order_by("pk"))
+    _guard(boards, "pg_advisory_xact_lock_shared")
     Participation.objects.select_for_update(no_key=True).get(pk=submission.participation_id)
     spec = CompetitionSpec.model_validate(phase.competition.spec)
     offer = columns_offered(spec=spec)
     results = {result.key: result for result in run.results.all()}
     count = _count(phase, submission.participation_id)
     rankings = [(board, rank(board=_spec(board), results=results, offer=offer)) for board in boards]
-    if phase.feedback == "ladder" and rankings and not _climbs(rankings[0], run):
-        run.told = False
-        run.save(update_fields=["told"])
     for board, ranking in rankings:
-        if run.told:
-            _upsert(board, run, ranking, count)
-        else:
-            # A ladder shows no score that it has not told: only the count grows.
-            LeaderboardEntry.objects.filter(leaderboard=board, participation_id=submission.participation_id).update(
-                n_submissions=count
-            )
+        _upsert(board, run, ranking, count)
     # Last: the rows of the boards are shared by everybody, so they are held as short as can be.
     for board in boards:
         Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
@@ -75,7 +71,8 @@ def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
     For changes that an increment cannot follow: another rule, other weights, a withdrawn run.
     """
     with transaction.atomic():
-        board = Leaderboard.objects.select_for_update().select_related("phase__competition").get(pk=leaderboard.pk)
+        _guard([leaderboard], "pg_advisory_xact_lock")
+        board = Leaderboard.objects.select_for_update(of=("self",)).select_related("phase__competition").get(pk=leaderboard.pk)
         offer = columns_offered(spec=CompetitionSpec.model_validate(board.phase.competition.spec))
         hidden = set(board.entries.filter(hidden=True).values_list("participation_id", flat=True))
         board.entries.all().delete()
@@ -84,10 +81,7 @@ def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
         for run in runs.iterator(chunk_size=500):
             key = run.submission.participation_id
             counts[key] = counts.get(key, 0) + 1
-            if run.told:
-                _upsert(board, run, _rank(board, run, offer), counts[key])
-        for key, count in counts.items():
-            board.entries.filter(participation_id=key).update(n_submissions=count)
+            _upsert(board, run, _rank(board, run, offer), counts[key])
         board.entries.filter(participation_id__in=hidden).update(hidden=True)
         Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
         return board.entries.count()
@@ -119,6 +113,12 @@ def boards_sync(*, phases: Iterable[Phase], spec: CompetitionSpec) -> list[Leade
     return changed
 
 
+def _guard(boards: Iterable[Leaderboard], function: str) -> None:
+    with connection.cursor() as cursor:
+        for board in boards:
+            cursor.execute(f"SELECT {function}(%s, %s)", [_LOCK, board.pk])
+
+
 def _spec(board: Leaderboard) -> LeaderboardSpec:
     return LeaderboardSpec.model_validate(board.spec)
 
@@ -135,27 +135,11 @@ def _count(phase: Phase, participation_id: int) -> int:
     return int(_scored(phase).filter(submission__participation_id=participation_id).count())
 
 
-def _climbs(primary: tuple[Leaderboard, Ranking], run: Run) -> bool:
-    """Ladder (Blum & Hardt, arXiv 1502.04585): tell a result only where it beats the best told by its standard error."""
-    board, ranking = primary
-    best = (
-        LeaderboardEntry.objects.filter(leaderboard=board, participation_id=run.submission.participation_id)
-        .values_list("sort_key", flat=True)
-        .first()
-    )
-    if best is None:
-        return True
-    if ranking.sort_key is None:
-        return False
-    score = ranking.scores.get(_spec(board).rank_by, {})
-    low, high = score.get("low"), score.get("high")
-    error = 0.0 if low is None or high is None else (high - low) / (2 * 1.96)
-    return ranking.sort_key > best + error
-
-
 def _upsert(board: Leaderboard, run: Run, ranking: Ranking, count: int) -> None:
     order = _ORDER[_spec(board).entry]
-    statement = _UPSERT.format(fields=_FIELDS, picked=", ".join(f"x.{name.strip()}" for name in _FIELDS.split(",")), order=order)
+    statement = _UPSERT.format(
+        fields=_FIELDS, picked=", ".join(f"x.{name.strip()}" for name in _FIELDS.split(",")), order=order
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             statement,

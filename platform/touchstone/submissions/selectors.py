@@ -49,7 +49,9 @@ def quota(*, participation: Participation, phase: Phase, at: datetime | None = N
 
 def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa: A002 - the name of the thing
     """A submission of one's own, or of a competition one organises. Raises `NotFound`, foreign or missing alike."""
-    missing = NotFound(f"There is no submission {id}, or it is not yours.", "Check the id, and who you are signed in as.")
+    missing = NotFound(
+        f"There is no submission {id}, or it is not yours.", "Check the id, and who you are signed in as."
+    )
     try:
         key = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
     except ValueError:
@@ -70,7 +72,9 @@ def submissions_of(*, user: Viewer, competition: Competition | None = None) -> Q
     """A user's own submissions, newest first, in one competition or all."""
     if user is None or not user.is_authenticated:
         return Submission.objects.none()
-    mine = Submission.objects.filter(participation__user_id=user.pk).select_related("phase__competition", "run", "participation")
+    mine = Submission.objects.filter(participation__user_id=user.pk).select_related(
+        "phase__competition", "run", "participation"
+    )
     return mine if competition is None else mine.filter(phase__competition=competition)
 
 

@@ -64,7 +64,9 @@ def submission_create(
     _check_window(phase, now())
     limit = _check_kind(phase, kind)
     _check_source(kind, upload, file, image)
-    _check_quota(quota(participation=participation, phase=phase), phase)  # before bytes are stored; again under the lock
+    _check_quota(
+        quota(participation=participation, phase=phase), phase
+    )  # before bytes are stored; again under the lock
     artifact = _Artifact(_store(user, upload, file, limit), image)
     with transaction.atomic():
         # The row of the participation is the lock: two requests at once are counted one after the other.
@@ -76,13 +78,17 @@ def submission_create(
         _check_window(phase, moment)
         _check_quota(quota(participation=participation, phase=phase, at=moment), phase)
         submission = Submission.objects.create(
-            participation=participation, phase=phase, kind=kind, files=_files(kind, artifact.blob), image=artifact.image,
-            message=clean(message.strip(), limit=500), source=source, idempotency_key=idempotency_key,
+            participation=participation, phase=phase, kind=kind, files=_files(kind, artifact.blob),
+            image=artifact.image, message=clean(message.strip(), limit=500), source=source,
+            idempotency_key=idempotency_key,
         )  # fmt: skip
         run = run_receive(submission=submission)
         audit_append(
             actor=user, act="submission.create", subject=f"submission:{submission.pk}",
-            data={"phase": f"{phase.competition.slug}/{phase.slug}", "kind": kind, "files": submission.files, "image": image},
+            data={
+                "phase": f"{phase.competition.slug}/{phase.slug}", "kind": kind, "files": submission.files,
+                "image": image,
+            },
         )  # fmt: skip
         check_schedule(run_id=run.pk)
     return submission
@@ -103,10 +109,15 @@ def _known(participation: Participation, key: str, phase: Phase, kind: str) -> S
         return None
     if not _KEY.fullmatch(key):
         raise UserError("The idempotency key is not 1 to 100 visible ASCII characters.", "Send for example a UUID.")
-    found = Submission.objects.filter(participation=participation, idempotency_key=key).select_related("run", "phase").first()
+    found = (
+        Submission.objects.filter(participation=participation, idempotency_key=key)
+        .select_related("run", "phase")
+        .first()
+    )
     if found is not None and (found.phase_id, found.kind) != (phase.pk, kind):
         raise Conflict(
-            f"The idempotency key {key!r} was used for another submission ({found.pk}).", "Use a new key for each submission."
+            f"The idempotency key {key!r} was used for another submission ({found.pk}).",
+            "Use a new key for each submission.",
         )
     return found
 
@@ -133,7 +144,9 @@ def _check_kind(phase: Phase, kind: str) -> int:
     accepted = spec_of(competition=phase.competition).submission
     names = [k.value for k in accepted.kinds]
     if kind not in names:
-        raise UserError(f"{phase.competition.slug} does not accept {kind!r}.", f"It accepts: {', '.join(names)}.", "kind")
+        raise UserError(
+            f"{phase.competition.slug} does not accept {kind!r}.", f"It accepts: {', '.join(names)}.", "kind"
+        )
     return int(accepted.size)
 
 
@@ -148,7 +161,9 @@ def _check_source(kind: str, upload: Upload | None, file: File[Any] | None, imag
         raise UserError(f"A submission of kind {kind} is a file, not an image.", "Send a file.", "artifact")
     if image and not _IMAGE.fullmatch(image):
         raise UserError(
-            f"{image[:100]!r} is not the name of an image.", "Write it as `docker images` shows it: name:tag or name@sha256:….", "image"
+            f"{image[:100]!r} is not the name of an image.",
+            "Write it as `docker images` shows it: name:tag or name@sha256:….",
+            "image",
         )
 
 
@@ -170,7 +185,9 @@ def _store(user: User, upload: Upload | None, file: File[Any] | None, limit: int
         if upload.user_id != user.pk:
             raise NotAllowed("This upload is not yours.", "Upload the file yourself.")
         if upload.completed_at is None:
-            raise Conflict("The upload is not complete.", "Send the missing parts and complete it.", "upload_incomplete")
+            raise Conflict(
+                "The upload is not complete.", "Send the missing parts and complete it.", "upload_incomplete"
+            )
         info = BlobInfo(upload.sha256, upload.size)
     elif file is not None:
         info = blob_put(file=file, limit=limit)

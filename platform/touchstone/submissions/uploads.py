@@ -44,9 +44,13 @@ def upload_create(*, user: User, name: str, size: int, sha256: str) -> Upload:
             f"Complete one, or wait until they expire {settings.TOUCHSTONE_UPLOAD_HOURS} hours after their start.",
         )
     return Upload.objects.create(
-        user=user, name=clean(name.replace("\\", "/").rsplit("/", 1)[-1], limit=255) or "file", size=size, sha256=sha256,
-        part_size=settings.TOUCHSTONE_UPLOAD_PART_SIZE, expires_at=now() + timedelta(hours=settings.TOUCHSTONE_UPLOAD_HOURS),
-    )  # fmt: skip
+        user=user,
+        name=clean(name.replace("\\", "/").rsplit("/", 1)[-1], limit=255) or "file",
+        size=size,
+        sha256=sha256,
+        part_size=settings.TOUCHSTONE_UPLOAD_PART_SIZE,
+        expires_at=now() + timedelta(hours=settings.TOUCHSTONE_UPLOAD_HOURS),
+    )
 
 
 def upload_get(*, user: Viewer, id: uuid.UUID | str) -> Upload:  # noqa: A002 - the name of the thing
@@ -87,7 +91,9 @@ def upload_part_put(*, upload: Upload, number: int, data: bytes, sha256: str = "
         )
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and sha256 != digest:
-        raise UserError(f"Part {number} was damaged on its way: its SHA-256 differs.", "Send this part again.", code="part_digest")
+        raise UserError(
+            f"Part {number} was damaged on its way: its SHA-256 differs.", "Send this part again.", code="part_digest"
+        )
     part: dict[str, object] = {"sha256": digest, "size": len(data)}
     storage_save(name=_part_name(upload, number), file=ContentFile(data))
     with transaction.atomic():
@@ -113,7 +119,9 @@ def upload_complete(*, upload: Upload) -> BlobInfo:
         missing = parts_missing(upload=row)
         if missing:
             shown = ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")
-            raise Conflict(f"{len(missing)} parts are missing: {shown}.", "Send them, then complete again.", "parts_missing")
+            raise Conflict(
+                f"{len(missing)} parts are missing: {shown}.", "Send them, then complete again.", "parts_missing"
+            )
         info = blob_put(file=_Joined(row), limit=row.size)
         if (info.sha256, info.size) == (row.sha256, row.size):
             row.completed_at = now()

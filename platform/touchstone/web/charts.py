@@ -85,7 +85,6 @@ class PlotRow:
     """One line of a dot plot."""
 
     name: str
-    url: str
     text: str
     mark: Interval
     own: bool

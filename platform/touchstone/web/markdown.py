@@ -57,3 +57,9 @@ def render(text: str) -> SafeString:
         link_rel="nofollow noopener noreferrer ugc",
     )
     return mark_safe(html)  # noqa: S308 - nh3 has just cleaned it
+
+
+def render_body(text: str) -> SafeString:
+    """The same without a title in the first line: the page has a heading of its own."""
+    first, _newline, rest = text.lstrip("\ufeff\r\n ").partition("\n")
+    return render(rest if first.startswith("# ") else text)

@@ -12,7 +12,7 @@ from runners.spec import catalogue
 
 @dataclass(frozen=True)
 class MetricItem:
-    """One entry of `metrics:`. `prefix` is the first part of its result keys."""
+    """A metric of `metrics:`. `prefix` is the first part of its result keys; `parameters` has a line for each use."""
 
     prefix: str
     title: str
@@ -20,7 +20,7 @@ class MetricItem:
     unit: str
     direction: str
     reference: str
-    parameters: str
+    parameters: list[str]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class MetricGroup:
     metrics: list[MetricItem]
 
 
-def _item(use: dict[str, Any], known: dict[str, Any]) -> MetricItem:
+def _item(uses: list[dict[str, Any]], known: dict[str, Any]) -> MetricItem:
     """An extension that this server does not know is shown by its name, with what it is missing."""
+    use = uses[0]
     info = known["metrics"].get(use["use"], {})
     attack = known["attacks"].get(use.get("attack", ""), {})
     title = info.get("title") or use["use"]
@@ -41,8 +42,13 @@ def _item(use: dict[str, Any], known: dict[str, Any]) -> MetricItem:
         unit=info.get("unit", ""),
         direction=info.get("direction", "none"),
         reference="; ".join(filter(None, [info.get("reference", ""), attack.get("reference", "")])),
-        parameters=", ".join(f"{key} = {_value(value)}" for key, value in use.items() if key not in {"use", "as"}),
+        parameters=[line for line in map(_parameters, uses) if line],
     )
+
+
+def _parameters(use: dict[str, Any]) -> str:
+    given = {key: value for key, value in use.items() if key not in {"use", "as"} and value is not None}
+    return ", ".join(f"{key} = {_value(value)}" for key, value in given.items())
 
 
 def _value(value: object) -> str:
@@ -50,9 +56,10 @@ def _value(value: object) -> str:
 
 
 def metric_groups(spec: dict[str, Any]) -> list[MetricGroup]:
-    """The metrics of a competition.yml (as JSON) by pillar, in the order of the file."""
+    """The metrics of a competition.yml (as JSON) by pillar, in the order of the file; uses of one name together."""
     known = catalogue()
-    groups: dict[str, list[MetricItem]] = {}
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for use in spec["metrics"]:
-        groups.setdefault(use["use"].split(".", 1)[0], []).append(_item(use, known))
-    return [MetricGroup(name, items) for name, items in groups.items()]
+        uses = groups.setdefault(use["use"].split(".", 1)[0], {})
+        uses.setdefault(use.get("as") or use["use"], []).append(use)
+    return [MetricGroup(name, [_item(same, known) for same in uses.values()]) for name, uses in groups.items()]

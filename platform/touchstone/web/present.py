@@ -98,9 +98,9 @@ class Direction:
 DIRECTIONS = {
     "maximise": Direction(gettext_lazy("higher is better"), icon="arrow-up"),
     "minimise": Direction(gettext_lazy("lower is better"), icon="arrow-down"),
-    "zero": Direction(gettext_lazy("closer to 0 is better"), icon="target", ideal=0.0),
-    "one": Direction(gettext_lazy("closer to 1 is better"), icon="target", ideal=1.0),
-    "none": Direction(gettext_lazy("no better or worse"), icon="minus"),
+    "zero": Direction(gettext_lazy("0 is best"), icon="target", ideal=0.0),
+    "one": Direction(gettext_lazy("1 is best"), icon="target", ideal=1.0),
+    "none": Direction(gettext_lazy("no direction"), icon="minus"),
 }
 
 
@@ -165,9 +165,10 @@ def _pair(first: str, rest: int, template: str) -> str:
     return f"{first} {template % rest}" if rest else first
 
 
-def absolute(moment: datetime) -> str:
+def absolute(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-21 07:50 UTC`: every time on a page can be read without knowing the server's zone."""
-    return moment.astimezone(timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M %Z")
+    form = "%Y-%m-%d %H:%M:%S %Z" if seconds else "%Y-%m-%d %H:%M %Z"
+    return moment.astimezone(timezone.get_default_timezone()).strftime(form)
 
 
 def relative(moment: datetime, *, at: datetime | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runners.spec import catalogue
@@ -59,7 +59,7 @@ def _row(result: Result, metrics: dict[str, Any]) -> ScoreRow:
         direction=direction,
         state=result.state,
         reason=result.reason,
-        parameters=", ".join(f"{key} = {value}" for key, value in result.parameters.items()),
+        parameters=", ".join(f"{key} = {value}" for key, value in result.parameters.items() if key != "attribute"),
     )
 
 
@@ -67,6 +67,11 @@ def score_groups(results: Iterable[Result]) -> list[ScoreGroup]:
     """Results by pillar, in the order in which the pillars come first."""
     metrics: dict[str, Any] = catalogue()["metrics"]
     groups: dict[str, list[ScoreRow]] = {}
+    before = ""
     for result in results:
-        groups.setdefault(result.pillar, []).append(_row(result, metrics))
+        row = _row(result, metrics)
+        # Results of one metric share their parameters: said once is enough.
+        shown = replace(row, parameters="") if row.parameters == before else row
+        before = row.parameters
+        groups.setdefault(result.pillar, []).append(shown)
     return [ScoreGroup(name, rows) for name, rows in groups.items()]

@@ -49,7 +49,8 @@ def time_complexity(
     `sizes` batch sizes in geometric steps from `smallest` to `largest` are asked `repeats` times each,
     in turns; the least time of each size is used, for noise only adds. The constant a takes in what
     does not depend on n. Undefined where it cannot be told: too short, too noisy, or a constant
-    cost that hides the growth. The sweep stops growing when it would take more than `seconds`.
+    cost that hides the growth. The sweep ends early where it would take more than `seconds`, and at
+    the size that no longer travels in one question.
     """
     if ctx.n == 0:
         return MetricValue(None, n=0, state="undefined", reason="the split has no items")
@@ -62,7 +63,7 @@ def time_complexity(
     details: dict[str, JsonValue] = {"points": points, "repeats": repeats, **surroundings()}
     t = times.min(axis=1)
     if n.size < 5:
-        reason = f"cannot be told: only {n.size} batch sizes fit into {seconds:g} s; 5 are needed"
+        reason = f"cannot be told: only {n.size} batch sizes fit into {seconds:g} s and one question; 5 are needed"
         return MetricValue(None, n=n.size, state="undefined", reason=reason, details=details)
     if not (t > 0).all():
         reason = "cannot be told: the answers came faster than the clock can tell"
@@ -88,7 +89,11 @@ def _sweep(ctx: MetricContext, grid: list[int], repeats: int, limit: float) -> t
     questions: dict[int, npt.NDArray[np.float32]] = {}
     for size in grid:
         x = batch(ctx, size, rng)
+        calls = 0 if ctx.model is None else ctx.model.calls
         once = seconds_of(ctx, x)
+        # A question that travels in several parts has steps of the protocol in its time, not of the model.
+        if ctx.model is not None and ctx.model.calls - calls > 1:
+            break
         # All repeats of this size, and about as much again for the smaller ones, must fit.
         if len(questions) >= 5 and ctx.clock() - started + 2 * repeats * once > limit:
             break

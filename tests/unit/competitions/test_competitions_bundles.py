@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from ruamel.yaml import YAML
 
+from runners.intake.code import check_code
+from runners.intake.model import check_model
+from runners.intake.predictions import check_prediction_file
 from runners.spec import catalogue, check_folder, load_competition
-from runners.spec.models import CompetitionSpec
+from runners.spec.models import CompetitionSpec, SubmissionKind
 from scripts.competitions.build_replay import build_compas, build_ffpp, ffpp_cases
-from scripts.competitions.common import COMPETITIONS
+from scripts.competitions.common import COMPETITIONS, read_column
 
 SLUGS = ("recidivism", "garments")
 
@@ -71,3 +77,33 @@ def test_white_box_numbers_count_on_one_board_only(specs: dict[str, CompetitionS
 
 def test_no_package_hides_among_the_data() -> None:
     assert list(COMPETITIONS.rglob("__init__.py")) == []
+
+
+def _samples(slug: str) -> Iterator[tuple[SubmissionKind, Path]]:
+    baselines = COMPETITIONS / slug / "baselines"
+    for entry in YAML(typ="safe").load(baselines / "baselines.yml"):
+        if entry["kind"] != "container":  # an archive made of the code folder when it is submitted
+            yield SubmissionKind(entry["kind"]), baselines / entry["file"]
+    kit = COMPETITIONS / slug / "starting_kit"
+    yield SubmissionKind.PREDICTIONS, kit / "predictions.csv"
+    yield SubmissionKind.MODEL, kit / "model.onnx"
+    yield SubmissionKind.CODE, kit / "code"
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_intake_takes_every_baseline_and_sample(slug: str, specs: dict[str, CompetitionSpec], tmp_path: Path) -> None:
+    spec = specs[slug]
+    ids = read_column(COMPETITIONS / slug / "data" / "validation" / "labels.csv", "id")
+    for kind, path in _samples(slug):
+        assert path.exists(), path
+        if kind is SubmissionKind.PREDICTIONS:
+            report = check_prediction_file(path, task=spec.task, ids=ids)
+        elif kind is SubmissionKind.MODEL:
+            report = check_model(path, task=spec.task, input_spec=spec.input)
+        else:
+            archive = tmp_path / f"{path.name}.zip"
+            with ZipFile(archive, "w") as out:
+                for file in sorted(path.iterdir()):
+                    out.write(file, file.name)
+            report = check_code(archive)
+        assert report.defects == [], path

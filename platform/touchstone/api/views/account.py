@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +12,7 @@ from touchstone.accounts.services import SCOPES, token_create, token_revoke
 from touchstone.api.base import ApiView, PageQuery, Strict, page_of
 from touchstone.api.outputs import MeOut, NewTokenOut, TokenPageOut
 from touchstone.api.present import token_dict
+from touchstone.api.schema import operation
 from touchstone.core.errors import NotAllowed, NotFound
 
 
@@ -24,7 +22,7 @@ class Me(ApiView):
     tag = "account"
     scopes = {"GET": "read"}
 
-    @extend_schema(operation_id="me", summary="Who the token belongs to", responses=MeOut)
+    @operation(operation_id="me", summary="Who the token belongs to", responses=MeOut)
     def get(self, request: Request) -> Response:
         token = request.auth if isinstance(request.auth, ApiToken) else None
         return Response(
@@ -53,13 +51,13 @@ class Tokens(ApiView):
         scopes = serializers.ListField(child=serializers.ChoiceField(SCOPES), allow_empty=False)
         expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
-    @extend_schema(operation_id="tokens_list", summary="One's tokens", parameters=[PageQuery], responses=TokenPageOut)
+    @operation(operation_id="tokens_list", summary="One's tokens", parameters=[PageQuery], responses=TokenPageOut)
     def get(self, request: Request) -> Response:
         query = self.query(request, PageQuery)
         rows, following = page_of(tokens_of(user=request.user), key="public", **query)
         return Response(TokenPageOut({"items": [token_dict(row) for row in rows], "next": following}).data)
 
-    @extend_schema(
+    @operation(
         operation_id="tokens_create",
         summary="Make a token",
         description="For a signed-in browser only: a token that leaked cannot make others.",
@@ -81,7 +79,7 @@ class TokenDetail(ApiView):
     tag = "account"
     scopes = {"DELETE": "read"}
 
-    @extend_schema(
+    @operation(
         operation_id="tokens_revoke",
         summary="Revoke a token",
         description="A token may revoke itself; others only a signed-in browser.",
@@ -98,5 +96,3 @@ class TokenDetail(ApiView):
             )
         token_revoke(token=token)
         return Response(status=204)
-
-

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, cast
 
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +24,7 @@ from touchstone.api.outputs import (
 )
 from touchstone.api.present import competition_detail, competition_summary, page_url, quota_dict, submission_dict
 from touchstone.api.reads import competitions_with_phases, joined_keys, organised_keys
-from touchstone.api.schema import Problem
+from touchstone.api.schema import Problem, operation
 from touchstone.competitions.models import Competition, Phase
 from touchstone.competitions.selectors import (
     competition_get,
@@ -61,8 +61,13 @@ class Competitions(MultipartOrJson):
 
         upload = serializers.UUIDField(required=False)
         bundle = serializers.FileField(required=False, allow_empty_file=True)
+        replace = serializers.BooleanField(
+            required=False,
+            default=False,
+            help_text="Drop phases and splits that the bundle no longer has, if nothing was submitted to them.",
+        )
 
-    @extend_schema(
+    @operation(
         operation_id="competitions_list",
         summary="Competitions the caller may see",
         parameters=[Query],
@@ -77,7 +82,7 @@ class Competitions(MultipartOrJson):
         items = [competition_summary(row, joined=joined, organised=organised) for row in rows]
         return Response(CompetitionPageOut({"items": items, "next": following}).data)
 
-    @extend_schema(
+    @operation(
         operation_id="competitions_import",
         summary="Publish a competition, or bring it up to date",
         description="Creates the competition, or changes one that the caller organises. A bundle with defects changes "
@@ -87,8 +92,9 @@ class Competitions(MultipartOrJson):
     )
     def post(self, request: Request) -> Response:
         given = self.body(request, self.Input)
+        replace = given.pop("replace")
         with self._bundle(request, given) as archive:
-            outcome = competition_import(user=request.user, archive=archive)
+            outcome = competition_import(user=request.user, archive=archive, replace=replace)
         slug = outcome.competition.slug
         answer = ImportOut(
             {
@@ -113,7 +119,9 @@ class Competitions(MultipartOrJson):
             return cast(BinaryIO, given["bundle"].open("rb"))
         upload = upload_get(user=request.user, id=given["upload"])
         if upload.completed_at is None:
-            raise Conflict("The upload is not complete.", "Send the missing parts and complete it.", "upload_incomplete")
+            raise Conflict(
+                "The upload is not complete.", "Send the missing parts and complete it.", "upload_incomplete"
+            )
         return cast(BinaryIO, blob_open(sha256=upload.sha256))
 
 
@@ -123,7 +131,7 @@ class CompetitionDetail(ApiView):
     tag = "competitions"
     scopes = {"GET": PUBLIC}
 
-    @extend_schema(operation_id="competitions_get", summary="A competition in full", responses=CompetitionOut)
+    @operation(operation_id="competitions_get", summary="A competition in full", responses=CompetitionOut)
     def get(self, request: Request, slug: str) -> Response:
         found = competition_get(user=request.user, slug=slug)
         joined = joined_keys(user=request.user, competitions=[found])
@@ -145,7 +153,7 @@ class CompetitionJoin(ApiView):
         accept_terms = serializers.BooleanField()
         display_name = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
 
-    @extend_schema(
+    @operation(
         operation_id="competitions_join",
         summary="Take part",
         description="Joining again changes nothing.",
@@ -158,7 +166,9 @@ class CompetitionJoin(ApiView):
             competition=competition_get(user=request.user, slug=slug), user=request.user, **given
         )
         return Response(
-            ParticipationOut({"competition": slug, "display_name": joined.display_name, "joined_at": joined.joined_at}).data
+            ParticipationOut(
+                {"competition": slug, "display_name": joined.display_name, "joined_at": joined.joined_at}
+            ).data
         )
 
 
@@ -168,7 +178,7 @@ class CompetitionFile(ApiView):
     tag = "competitions"
     scopes = {"GET": PUBLIC}
 
-    @extend_schema(
+    @operation(
         operation_id="competitions_data",
         summary="Download a file of a data split",
         description="Files that the caller may not have answer like files that do not exist.",
@@ -187,9 +197,7 @@ class CompetitionStartingKit(ApiView):
     tag = "competitions"
     scopes = {"GET": PUBLIC}
 
-    @extend_schema(
-        operation_id="competitions_starting_kit", summary="Download the starting kit (a zip)", responses=_BYTES
-    )
+    @operation(operation_id="competitions_starting_kit", summary="Download the starting kit (a zip)", responses=_BYTES)
     def get(self, request: Request, slug: str) -> HttpResponseBase:
         competition = competition_get(user=request.user, slug=slug)
         sha256 = starting_kit(competition=competition)
@@ -211,9 +219,7 @@ class CompetitionQuota(ApiView):
             required=False, default="", allow_blank=True, help_text="Default: the one that is open."
         )
 
-    @extend_schema(
-        operation_id="competitions_quota", summary="Submissions left", parameters=[Query], responses=QuotaOut
-    )
+    @operation(operation_id="competitions_quota", summary="Submissions left", parameters=[Query], responses=QuotaOut)
     def get(self, request: Request, slug: str) -> Response:
         competition = competition_get(user=request.user, slug=slug)
         phase = self._phase(competition, self.query(request, self.Query)["phase"])
@@ -239,7 +245,7 @@ class CompetitionSubmissions(ApiView):
     tag = "submissions"
     scopes = {"GET": "read"}
 
-    @extend_schema(
+    @operation(
         operation_id="competitions_submissions",
         summary="Submissions to a competition",
         description="Organisers see all, others their own.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +21,7 @@ from touchstone.api.outputs import (
     SubmissionPageOut,
 )
 from touchstone.api.present import submission_dict
+from touchstone.api.schema import operation
 from touchstone.competitions.selectors import competition_get, phase_get
 from touchstone.core.clock import now
 from touchstone.evaluations.models import Run, RunStatus
@@ -55,7 +56,7 @@ class Submissions(MultipartOrJson):
         image = serializers.CharField(required=False, allow_blank=True, default="", max_length=300)
         message = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_list", summary="One's submissions", parameters=[Query], responses=SubmissionPageOut
     )
     def get(self, request: Request) -> Response:
@@ -65,13 +66,15 @@ class Submissions(MultipartOrJson):
         rows, following = page_of(submissions_of(user=request.user, competition=competition), key="pk", **query)
         return Response(SubmissionPageOut({"items": [submission_dict(row) for row in rows], "next": following}).data)
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_create",
         summary="Submit",
         description="JSON with the id of a complete upload or the name of an image, or a form with the file. With an "
         "`Idempotency-Key`, the same request sent again answers 200 with the submission made the first time.",
         parameters=[
-            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="1 to 100 visible characters.")
+            OpenApiParameter(
+                "Idempotency-Key", str, OpenApiParameter.HEADER, description="1 to 100 visible characters."
+            )
         ],
         request={"application/json": Input, "multipart/form-data": Input},
         responses={200: SubmissionDetailOut, 201: SubmissionDetailOut},
@@ -103,7 +106,7 @@ class SubmissionDetail(ApiView):
     tag = "submissions"
     scopes = {"GET": "read"}
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_get", summary="A submission and the state of its run", responses=SubmissionDetailOut
     )
     def get(self, request: Request, submission: uuid.UUID) -> Response:
@@ -123,7 +126,7 @@ class SubmissionEvents(ApiView):
             required=False, default=0, min_value=0, max_value=2**31 - 1, help_text="`next_after` of the answer before."
         )
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_events", summary="The run's history", parameters=[Query], responses=EventPageOut
     )
     def get(self, request: Request, submission: uuid.UUID) -> Response:
@@ -150,7 +153,7 @@ class SubmissionLog(ApiView):
     tag = "submissions"
     scopes = {"GET": "read"}
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_log",
         summary="The run's log, as far as the phase shows it",
         responses={(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description="UTF-8 text")},
@@ -166,7 +169,7 @@ class SubmissionResults(ApiView):
     tag = "submissions"
     scopes = {"GET": "read"}
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_results",
         summary="Results, as far as the phase's feedback shows them",
         responses=ResultsOut,
@@ -194,11 +197,11 @@ class SubmissionCancel(ApiView):
     tag = "submissions"
     scopes = {"POST": "submit"}
 
-    @extend_schema(
+    @operation(
         operation_id="submissions_cancel",
         summary="Cancel",
-        description="A run that waits ends at once, one that runs when its node hears of it. Cancelling again, or a run "
-        "that has ended, changes nothing.",
+        description="A run that waits ends at once, one that runs when its node hears of it. Cancelling again, "
+        "or a run that has ended, changes nothing.",
         request=None,
         responses=SubmissionDetailOut,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -20,6 +20,7 @@ from touchstone.api.base import ApiView, Strict
 from touchstone.api.outputs import PartOut, UploadOut
 from touchstone.api.present import upload_dict
 from touchstone.api.reads import upload_same
+from touchstone.api.schema import operation
 from touchstone.core.errors import TooLarge, UserError
 from touchstone.submissions.services import upload_complete, upload_create, upload_part_put
 from touchstone.submissions.uploads import upload_get
@@ -49,7 +50,7 @@ class Uploads(ApiView):
         size = serializers.IntegerField(min_value=1, help_text="Bytes.")
         sha256 = serializers.RegexField(r"^[0-9a-f]{64}\Z", help_text="Of the whole file, lower-case hex.")
 
-    @extend_schema(
+    @operation(
         operation_id="uploads_create",
         summary="Begin or continue an upload",
         description="200 and the upload there is, where the caller has a live one of the same content; else 201.",
@@ -69,7 +70,7 @@ class UploadDetail(ApiView):
     tag = "uploads"
     scopes = {"GET": "submit"}
 
-    @extend_schema(operation_id="uploads_get", summary="The parts held so far", responses=UploadOut)
+    @operation(operation_id="uploads_get", summary="The parts held so far", responses=UploadOut)
     def get(self, request: Request, upload: uuid.UUID) -> Response:
         return Response(UploadOut(upload_dict(upload_get(user=request.user, id=upload))).data)
 
@@ -81,7 +82,7 @@ class UploadPart(ApiView):
     scopes = {"PUT": "submit"}
     parser_classes = [RawParser]
 
-    @extend_schema(
+    @operation(
         operation_id="uploads_part",
         summary="Send one part",
         description="The bytes as they are. Sending a part again is harmless. With `Content-Digest` (RFC 9530) damage "
@@ -107,7 +108,7 @@ class UploadComplete(ApiView):
     tag = "uploads"
     scopes = {"POST": "submit"}
 
-    @extend_schema(
+    @operation(
         operation_id="uploads_complete",
         summary="Put the parts together",
         description="Verifies size and SHA-256 of the whole. Completing again changes nothing.",
@@ -136,7 +137,9 @@ def _digest(request: Request) -> str:
         return raw.hex()
     plain = request.headers.get("X-Content-SHA256", "").lower()
     if plain and not re.fullmatch(r"[0-9a-f]{64}", plain):
-        raise UserError("The X-Content-SHA256 header is not 64 hex digits.", "Send the part's SHA-256 in hex.", "bad_digest")
+        raise UserError(
+            "The X-Content-SHA256 header is not 64 hex digits.", "Send the part's SHA-256 in hex.", "bad_digest"
+        )
     return plain
 
 
@@ -145,6 +148,9 @@ def _read(request: Request, *, limit: int) -> bytes:
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     limit = min(limit, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     if length > limit:
-        raise TooLarge(f"The part has {length} bytes; parts of this upload have at most {limit}.", "Send it in parts of `part_size`.")
+        raise TooLarge(
+            f"The part has {length} bytes; parts of this upload have at most {limit}.",
+            "Send it in parts of `part_size`.",
+        )
     stream = request.data
     return b"" if not hasattr(stream, "read") else bytes(stream.read(length))

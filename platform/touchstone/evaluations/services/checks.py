@@ -114,4 +114,6 @@ def check_retry(*, run: Run, why: str) -> None:
         )  # fmt: skip
         return
     # The sweeper schedules it when its deadline passes: an immediate retry would meet the same fault.
-    run_transition(run=run, to=RunStatus.RECEIVED, reason=f"The check could not be made ({why}); it will be tried again.")
+    run_transition(
+        run=run, to=RunStatus.RECEIVED, reason=f"The check could not be made ({why}); it will be tried again."
+    )

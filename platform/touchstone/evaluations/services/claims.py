@@ -75,7 +75,8 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
 
     def refs(files: Iterable[dict[str, Any]]) -> tuple[FileRef, ...]:
         return tuple(
-            FileRef(name=f["name"], sha256=f["sha256"], size=f["size"], url=_url(run, f["sha256"], base_url)) for f in files
+            FileRef(name=f["name"], sha256=f["sha256"], size=f["size"], url=_url(run, f["sha256"], base_url))
+            for f in files
         )
 
     def split(found: DataSplit) -> SplitRef:
@@ -145,7 +146,9 @@ def events_append(*, node: Node, run_id: object, attempt: int, batch: EventBatch
         run = attempt_lock(node=node, run_id=run_id, attempt=attempt)
         lines = [event.message for event in batch.events if event.kind == "log"]
         if lines:
-            run.log = log_join(log=run.log, more="".join(line if line.endswith("\n") else line + "\n" for line in lines))
+            run.log = log_join(
+                log=run.log, more="".join(line if line.endswith("\n") else line + "\n" for line in lines)
+            )
             run.save(update_fields=["log"])
         first = last_sequence(run=run) + 1
         kept = [event for event in batch.events if event.kind != "log"][: max(0, MAX_EVENTS - first)]

@@ -23,7 +23,9 @@ def node_create(*, name: str, replace: bool = False) -> tuple[Node, str]:
     `replace` gives a node that exists a new token; the old one stops working. Raises `UserError`, `Conflict`.
     """
     if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is not a node name.", "Use lower-case letters, digits, dots and dashes; 100 at most.")
+        raise UserError(
+            f"{name!r} is not a node name.", "Use lower-case letters, digits, dots and dashes; 100 at most."
+        )
     fresh = token_make(prefix="tsn")
     try:
         with transaction.atomic():

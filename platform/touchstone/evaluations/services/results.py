@@ -54,7 +54,14 @@ def result_accept(*, node: Node, result: RunResult) -> str:
         elif result.verdict in PARTICIPANT_VERDICTS:
             _participant_failed(run, result, fields)
         elif result.verdict is Verdict.SCORER:
-            run_fail(run=run, verdict="scorer", code=_code(result), message=clean(result.message), hint=clean(result.hint), **fields)
+            run_fail(
+                run=run,
+                verdict="scorer",
+                code=_code(result),
+                message=clean(result.message),
+                hint=clean(result.hint),
+                **fields,
+            )
         else:
             platform_fault(run=run, code=_code(result), message=clean(result.message), pause=True, **fields)
     return str(run.status)
@@ -76,9 +83,13 @@ def _one_valid(r: MetricResult) -> None:
     for name in ("value", "low", "high", "seconds"):
         number = getattr(r, name)
         if number is not None and not math.isfinite(number):
-            raise ResultInvalid(f"{name} of {r.key} is {number}.", "An undefined value is null, with a state and a reason.")
+            raise ResultInvalid(
+                f"{name} of {r.key} is {number}.", "An undefined value is null, with a state and a reason."
+            )
     if (r.value is None) == (r.state == "ok"):
-        raise ResultInvalid(f"{r.key} has state {r.state} and value {r.value}.", "A value is there exactly when the state is ok.")
+        raise ResultInvalid(
+            f"{r.key} has state {r.state} and value {r.value}.", "A value is there exactly when the state is ok."
+        )
     for name, limit in _LENGTHS.items():
         if len(getattr(r, name)) > limit:
             raise ResultInvalid(f"{name} {getattr(r, name)[:40]!r}… has more than {limit} characters.")
@@ -126,7 +137,9 @@ def _participant_failed(run: Run, result: RunResult, fields: dict[str, Any]) -> 
         run=run, to=RunStatus.FAILED, reason=message, verdict=result.verdict.value, code=_code(result), message=message,
         hint=clean(result.hint), **fields,
     )  # fmt: skip
-    audit_append(actor=None, act="run.fail", subject=f"run:{row.pk}", data={"verdict": result.verdict.value, "code": row.code})
+    audit_append(
+        actor=None, act="run.fail", subject=f"run:{row.pk}", data={"verdict": result.verdict.value, "code": row.code}
+    )
 
 
 def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **fields: Any) -> Run:
@@ -139,7 +152,8 @@ def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **
     if faults >= settings.TOUCHSTONE_MAX_FAULTS:
         return run_fail(
             run=run, verdict="platform", code=code, faults=faults,
-            message=f"The platform could not evaluate this submission in {faults} attempts. Last: {message or code}", **fields,
+            message=f"The platform could not evaluate this submission in {faults} attempts. Last: {message or code}",
+            **fields,
         )  # fmt: skip
     wait = timedelta(seconds=5 * 3 ** (faults - 1)) if pause else timedelta()
     event_add(run=run, kind="note", message=f"Attempt {run.attempt} was lost: {message or code}", data={"code": code})

@@ -75,7 +75,11 @@ def run_cancel(*, run: Run, user: User) -> Run:
         if row.status == RunStatus.RUNNING:
             row.cancel_requested = True
             row.save(update_fields=["cancel_requested"])
-            event_add(run=row, kind="note", message=f"{user.username} asked to cancel; the node stops at its next sign of life.")
+            event_add(
+                run=row,
+                kind="note",
+                message=f"{user.username} asked to cancel; the node stops at its next sign of life.",
+            )
         else:
             # Nothing has run, so nothing is counted.
             row = run_transition(

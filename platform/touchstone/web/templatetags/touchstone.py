@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from touchstone.web import markdown as md
 from touchstone.web import present
@@ -83,6 +86,34 @@ def moment(value: datetime | None) -> SafeString | str:
 
 
 @register.simple_tag
+def clock(value: datetime) -> SafeString:
+    """The absolute time to the second, for histories."""
+    return format_html(
+        '<time class="nowrap num" datetime="{}" title="{}">{}</time>',
+        value.isoformat(timespec="seconds"),
+        present.relative(value),
+        present.absolute(value, seconds=True),
+    )
+
+
+@register.simple_tag
+def soon(value: datetime) -> SafeString | str:
+    """A time to come that is an estimate; one that has passed is any moment now."""
+    return when(value) if value > timezone.now() + timedelta(seconds=45) else _("any moment now")
+
+
+@register.simple_tag
+def day(value: datetime) -> SafeString:
+    """The date, with the time in the title."""
+    return format_html(
+        '<time class="nowrap num" datetime="{}" title="{}">{}</time>',
+        value.isoformat(timespec="seconds"),
+        present.absolute(value),
+        f"{value:%Y-%m-%d}",
+    )
+
+
+@register.simple_tag
 def interval_svg(mark: Interval | None, text: str = "", extra: str = "") -> SafeString | str:
     """A small interval: track, bar, dot. `text` is what a screen reader says; without one it is decoration."""
     if mark is None:
@@ -119,12 +150,19 @@ def meter(used: int, total: int) -> SafeString:
 
 
 register.filter("markdown", md.render)
+register.filter("markdown_body", md.render_body)
 register.filter("bytes", present.size)
 register.filter("duration", present.duration)
 register.filter("number", present.number)
 register.filter("count", present.count)
 register.filter("pillar", present.pillar)
 register.filter("direction", present.direction)
+
+
+@register.filter
+def breakable(key: str) -> SafeString:
+    """A result key that may break after its dots, underscores and brackets."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in re.findall(r"[^._\[=]*[._\[=]?", key) if part))
 
 
 @register.filter

@@ -21,6 +21,7 @@ from touchstone.evaluations.services import run_cancel
 from touchstone.submissions.models import Submission
 from touchstone.submissions.selectors import submission_get
 from touchstone.web import present
+from touchstone.web.forms import KINDS
 from touchstone.web.scores import score_groups
 from touchstone.web.views.support import page
 
@@ -44,10 +45,10 @@ def _timeline(events: list[RunEvent]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _stages(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
-    """Name, duration as text, and share of the whole in per cent."""
-    whole = sum(seconds.values()) or 1.0
-    return [(name.replace("_", " "), present.duration(spent), 100 * spent / whole) for name, spent in seconds.items()]
+def _stages(seconds: dict[str, float]) -> list[tuple[str, str]]:
+    """Name and duration, the longest first: JSON in PostgreSQL keeps no order."""
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    return [(name.replace("_", " "), present.duration(spent)) for name, spent in longest]
 
 
 def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "submission": submission,
         "run": submission.run,
         "view": view,
+        "kind": KINDS[submission.kind],
         "competition": competition,
         "organiser": is_organiser(user=request.user, competition=competition),
         "groups": score_groups(view.results),

@@ -1,0 +1,62 @@
+"""What leaderboards look like. Pages are built as plain values; these classes describe them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class BoardColumnOut(serializers.Serializer[Any]):
+    """A column of results."""
+
+    key = serializers.CharField()
+    title = serializers.CharField()
+    unit = serializers.CharField(allow_blank=True)
+    direction = serializers.CharField()
+    decimals = serializers.IntegerField()
+    is_ranking = serializers.BooleanField()
+
+
+class ScoreOut(serializers.Serializer[Any]):
+    """A cell. `low` and `high` bound a 95 % interval, rounded as shown; `reason` says why there is no value."""
+
+    text = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    state = serializers.CharField()
+    reason = serializers.CharField(allow_blank=True)
+
+
+class BoardRowOut(serializers.Serializer[Any]):
+    """A participant. `rank` is null where the entry is not ranked; `unranked` then says why."""
+
+    rank = serializers.IntegerField(allow_null=True)
+    tied = serializers.BooleanField()
+    participant = serializers.CharField()
+    is_baseline = serializers.BooleanField()
+    is_you = serializers.BooleanField()
+    submission = serializers.CharField(allow_blank=True, help_text="One's own only.")
+    submitted_at = serializers.DateTimeField()
+    n_submissions = serializers.IntegerField()
+    unranked = serializers.CharField(allow_blank=True)
+    scores = serializers.DictField(child=ScoreOut(), help_text="By the key of the column.")
+
+
+class BoardOut(serializers.Serializer[Any]):
+    """A page of a leaderboard. `hidden` says why the phase shows nothing; `blunt`: rounded and without intervals."""
+
+    competition = serializers.CharField()
+    phase = serializers.CharField()
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    version = serializers.IntegerField(help_text="Rises with each change of entries.")
+    total = serializers.IntegerField()
+    hidden = serializers.CharField(allow_blank=True)
+    blunt = serializers.BooleanField()
+    available = serializers.ListField(child=serializers.CharField(), help_text="Every key that `cols` may name.")
+    columns = BoardColumnOut(many=True)
+    rows = BoardRowOut(many=True)
+    next = serializers.CharField(allow_blank=True, help_text="Cursor of the next page; empty at the end.")

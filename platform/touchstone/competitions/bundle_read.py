@@ -1,0 +1,143 @@
+"""A competition's bundle, checked and read: nothing here touches the database.
+
+What strangers wrote is parsed in a process of its own; here files are only hashed, stored and decoded as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runners.spec import Defect
+from runners.spec.files import split_digest, split_files
+from runners.spec.models import CompetitionSpec
+from touchstone.core.errors import UserError
+from touchstone.core.limited import Ended, LimitedTimeout, run_limited
+from touchstone.core.storage import blob_put
+
+_SECONDS = 600
+_DEFECTS_STATUS = 7
+_SPEC_FILE = "competition.yml"
+
+
+class BundleError(UserError):
+    """A bundle with defects; `defects` lists all of them. Nothing was created or changed."""
+
+    status = 422
+    code = "invalid_bundle"
+
+    def __init__(self, defects: Sequence[Defect]) -> None:
+        count = len(defects)
+        lines = "\n".join(defect.text() for defect in list(defects)[:20])
+        more = f"\nand {count - 20} more" if count > 20 else ""
+        super().__init__(
+            f"The competition has {count} defect{'s' if count != 1 else ''}; nothing was changed.\n{lines}{more}",
+            "Correct them all and send it again; `touchstone competition check DIR` finds the same without a server.",
+        )
+        self.defects = list(defects)
+
+
+@dataclass(frozen=True)
+class SplitContent:
+    """A stored data split."""
+
+    name: str
+    visibility: str
+    files: list[dict[str, Any]]
+    digest: str
+    n_items: int
+    ids: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleContent:
+    """Everything of a bundle, its files stored as blobs. `digest` covers all of it: same digest, same competition."""
+
+    spec: CompetitionSpec
+    source: str
+    pages: list[dict[str, str]]
+    terms: str
+    data_card: str
+    starting_kit: str
+    splits: list[SplitContent]
+    digest: str
+
+
+def bundle_read(*, folder: Path) -> BundleContent:
+    """Check a competition's folder and store its files. Raises `BundleError` with every defect."""
+    report = _check(folder)
+    spec = CompetitionSpec.model_validate(report["spec"])
+    splits = [_split(folder, name, spec, report["splits"].get(name, {})) for name in spec.data]
+    pages = [{"slug": p.slug, "title": p.title, "markdown": _text(folder, p.file)} for p in spec.pages]
+    content = {
+        "source": _text(folder, _SPEC_FILE),
+        "pages": pages,
+        "terms": _text(folder, spec.terms),
+        "data_card": _text(folder, spec.data_card),
+        "starting_kit": _kit(folder / spec.starting_kit) if spec.starting_kit else "",
+    }
+    covered = content | {"splits": {split.name: split.digest for split in splits}}
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
+    return BundleContent(spec=spec, splits=splits, digest=digest, **content)  # type: ignore[arg-type]
+
+
+def _check(folder: Path) -> dict[str, Any]:
+    folder = folder.resolve()
+    ended = _run("runners.spec", "check", str(folder), "--json", folder=folder)
+    if ended.code not in (0, _DEFECTS_STATUS):
+        raise RuntimeError(f"the check of a bundle ended with status {ended.code}: {ended.last_line}")
+    report: dict[str, Any] = json.loads(ended.out)
+    if report["defects"]:
+        raise BundleError([Defect(**defect) for defect in report["defects"]])
+    return report
+
+
+def _run(module: str, *arguments: str, folder: Path) -> Ended:
+    try:
+        return run_limited(module, *arguments, folder=folder, seconds=_SECONDS)
+    except LimitedTimeout:
+        text = f"the data could not be read within {_SECONDS // 60} minutes"
+        raise BundleError([Defect("too_slow", text, "data", hint="Use Parquet or npz, or fewer items.")]) from None
+
+
+def _split(folder: Path, name: str, spec: CompetitionSpec, facts: dict[str, Any]) -> SplitContent:
+    place = (folder / spec.data[name].path).resolve()
+    files = split_files(place)
+    for file in files:
+        with (place / file.name).open("rb") as stream:
+            stored = blob_put(file=stream)
+        if stored.sha256 != file.sha256:
+            raise RuntimeError(f"{file.name} of the split {name} changed while it was read")
+    ended = _run("touchstone.competitions.split_ids", str(place), folder=place)
+    if ended.code != 0:
+        raise RuntimeError(f"the ids of the split {name} could not be read: {ended.last_line}")
+    ids = json.loads(ended.out)
+    return SplitContent(
+        name=name, visibility=spec.data[name].visibility, files=[dict(file.as_dict()) for file in files],
+        digest=split_digest(files), n_items=int(facts.get("n_items", len(ids))),
+        ids=blob_put(file=io.BytesIO(json.dumps(ids).encode())).sha256, facts=facts,
+    )  # fmt: skip
+
+
+def _text(folder: Path, name: str) -> str:
+    return (folder / name).read_bytes().decode("utf-8").replace("\x00", "\ufffd") if name else ""
+
+
+def _kit(folder: Path) -> str:
+    """The starting kit as a zip whose bytes depend on its files alone: sorted, without times or owners."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
+            info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, path.read_bytes())
+    buffer.seek(0)
+    return blob_put(file=buffer).sha256

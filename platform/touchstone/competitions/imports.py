@@ -1,0 +1,172 @@
+"""A bundle becomes a competition, or the next version of one: in one transaction, and never half."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from django.db import IntegrityError, transaction
+
+from runners.spec import Defect
+from runners.spec.bundle import ArchiveError, extract_bundle
+from runners.spec.models import PhaseSpec
+from touchstone.accounts.models import User
+from touchstone.audit.services import audit_append
+from touchstone.competitions.bundle_read import BundleContent, BundleError, SplitContent, bundle_read
+from touchstone.competitions.models import Competition, DataSplit, Phase
+from touchstone.competitions.selectors import is_organiser
+from touchstone.core.errors import Conflict
+from touchstone.leaderboards.services import boards_sync, leaderboard_rebuild
+from touchstone.submissions.models import Submission
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """What an import did. Neither created nor changed: the same bundle was there already."""
+
+    competition: Competition
+    created: bool
+    changed: bool
+
+
+def competition_import(*, user: User, archive: BinaryIO | Path, replace: bool = False) -> ImportOutcome:
+    """Import a zip (an open file, or its path) or a folder.
+
+    A slug that is new makes a competition of `user`; one that `user` organises gets a new version where the content
+    differs. `replace` allows that phases and splits which the bundle no longer has are dropped, if nothing was
+    submitted to them. Data that submissions were scored on is never replaced.
+
+    Raises `BundleError` with all defects, and `Conflict` where the slug is somebody else's.
+    """
+    with tempfile.TemporaryDirectory(prefix="touchstone-bundle-") as work:
+        content = bundle_read(folder=_unpacked(archive, Path(work)))
+    try:
+        with transaction.atomic():
+            return _store(user, content, replace)
+    except IntegrityError as error:
+        if "slug" not in str(error):
+            raise
+        raise _taken(content.spec.slug) from error
+
+
+def _unpacked(archive: BinaryIO | Path, work: Path) -> Path:
+    if isinstance(archive, Path) and archive.is_dir():
+        return archive
+    packed = work / "bundle.zip"
+    if isinstance(archive, Path):
+        packed = archive
+    else:
+        with packed.open("wb") as target:
+            shutil.copyfileobj(archive, target, 2**20)
+    try:
+        return extract_bundle(packed, work / "bundle")
+    except ArchiveError as error:
+        raise BundleError(error.defects) from error
+
+
+def _taken(slug: str) -> Conflict:
+    return Conflict(
+        f"A competition {slug!r} exists, and you do not organise it.",
+        "Choose another slug, or ask its owner to make you an organiser.", "slug_taken",
+    )  # fmt: skip
+
+
+def _store(user: User, content: BundleContent, replace: bool) -> ImportOutcome:
+    slug = content.spec.slug
+    competition = Competition.objects.select_for_update().filter(slug=slug).first()
+    if competition is not None:
+        if not is_organiser(user=user, competition=competition):
+            raise _taken(slug)
+        if competition.bundle_digest == content.digest:
+            return ImportOutcome(competition, created=False, changed=False)
+        defects = list(_update_defects(competition, content, replace))
+        if defects:
+            raise BundleError(defects)
+    created = competition is None
+    competition = competition or Competition(slug=slug, owner=user, version=0)
+    _fill(competition, content)
+    _structure(competition, content)
+    audit_append(
+        actor=user, act="competition.import", subject=f"competition:{slug}",
+        data={"version": competition.version, "digest": content.digest},
+    )  # fmt: skip
+    return ImportOutcome(competition, created=created, changed=True)
+
+
+def _fill(competition: Competition, content: BundleContent) -> None:
+    spec = content.spec
+    competition.title, competition.summary, competition.visibility = spec.title, spec.summary, spec.visibility
+    competition.spec = spec.model_dump(mode="json", by_alias=True)
+    competition.source, competition.pages = content.source, content.pages
+    competition.terms, competition.data_card = content.terms, content.data_card
+    competition.starting_kit, competition.bundle_digest = content.starting_kit, content.digest
+    competition.version += 1
+    competition.save()
+
+
+def _structure(competition: Competition, content: BundleContent) -> None:
+    """Splits, phases and boards, made or changed to be those of the bundle."""
+    competition.phases.exclude(slug__in=[phase.slug for phase in content.spec.phases]).delete()
+    splits = {split.name: _save_split(competition, split) for split in content.splits}
+    phases = [_save_phase(competition, i, phase, splits) for i, phase in enumerate(content.spec.phases)]
+    competition.splits.exclude(name__in=splits).delete()
+    for board in boards_sync(phases=phases, spec=content.spec):
+        leaderboard_rebuild(leaderboard=board)
+
+
+def _save_split(competition: Competition, split: SplitContent) -> DataSplit:
+    fields = {
+        "visibility": split.visibility, "files": split.files, "digest": split.digest, "n_items": split.n_items,
+        "ids": split.ids, "facts": split.facts,
+    }  # fmt: skip
+    return DataSplit.objects.update_or_create(competition=competition, name=split.name, defaults=fields)[0]
+
+
+def _save_phase(competition: Competition, position: int, phase: PhaseSpec, splits: dict[str, DataSplit]) -> Phase:
+    fields = {
+        "title": phase.title or phase.slug, "position": position, "split": splits[phase.split], "opens": phase.opens,
+        "closes": phase.closes, "per_day": phase.limits.per_day, "total": phase.limits.total,
+        "feedback": phase.feedback,
+    }  # fmt: skip
+    return Phase.objects.update_or_create(competition=competition, slug=phase.slug, defaults=fields)[0]
+
+
+def _update_defects(competition: Competition, content: BundleContent, replace: bool) -> Iterator[Defect]:
+    """Changes that would make scores mean something else than they did, or drop things unasked."""
+    spec = content.spec
+    used = set(Submission.objects.filter(phase__competition=competition).values_list("phase_id", flat=True).distinct())
+    phases = list(competition.phases.select_related("split"))
+    for phase in phases:
+        new = next((p for p in spec.phases if p.slug == phase.slug), None)
+        if phase.pk not in used:
+            if new is None and not replace:
+                yield _dropped(f"phase {phase.slug}", "phases")
+        elif new is None:
+            yield _in_use(f"phase {phase.slug} is gone", "phases", "Keep it; a phase that is over can stay.")
+        elif new.split != phase.split.name:
+            text = f"phase {phase.slug} moves from split {phase.split.name} to {new.split}"
+            yield _in_use(text, "phases", "Add a new phase on the new split.")
+    scored = {phase.split_id for phase in phases if phase.pk in used}
+    if used and competition.spec["task"] != spec.task.model_dump(mode="json"):
+        yield _in_use("the task differs", "task", "Make a new competition for a new task.")
+    contents = {split.name: split for split in content.splits}
+    for split in competition.splits.all():
+        found = contents.get(split.name)
+        if found is None and split.pk not in scored and not replace:
+            yield _dropped(f"data split {split.name}", "data")
+        elif split.pk in scored and (found is None or found.digest != split.digest):
+            text = f"the data of split {split.name} differ from what submissions were scored on"
+            yield _in_use(text, f"data.{split.name}", "Add the new data as another split with a phase of its own.")
+
+
+def _in_use(text: str, where: str, hint: str) -> Defect:
+    return Defect("in_use", f"{text}, and there are submissions to it", where, "competition.yml", hint=hint)
+
+
+def _dropped(what: str, where: str) -> Defect:
+    hint = "Put it back, or import with `replace` to drop it."
+    return Defect("dropped", f"{what} is not in this bundle any more", where, "competition.yml", hint=hint)

@@ -1,0 +1,196 @@
+"""A leaderboard page as its table, dot plot and links; all state is in the query string."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from runners.spec import catalogue
+from runners.spec.models import CompetitionSpec
+from touchstone.leaderboards.models import Leaderboard
+from touchstone.leaderboards.ranking import TRUST, columns_offered
+from touchstone.leaderboards.selectors import BoardColumn, BoardPage
+from touchstone.web import charts, present
+
+_PLOTTED = 12
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the address says about the view."""
+
+    sort: str = ""
+    q: str = ""
+    cols: str = ""
+    after: str = ""
+
+    def url(self, **changes: str) -> str:
+        """The query string of this view with changes; `?` alone for the plain view. Another view begins at its start."""
+        values = {"sort": self.sort, "q": self.q, "cols": self.cols, **changes}
+        return "?" + urlencode({key: value for key, value in values.items() if value}, safe=",[]=")
+
+
+@dataclass(frozen=True)
+class Header:
+    """A column's head. `aria` is the value of aria-sort where the table is sorted by it."""
+
+    column: BoardColumn
+    detail: str
+    direction: present.Direction
+    n: str
+    url: str
+    aria: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    interval: str
+    mark: charts.Interval | None
+    state: str
+    reason: str
+    sorted: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """`data` is the row as the selector gave it; `opens_unranked` is True for the first row without a rank."""
+
+    data: dict[str, Any]
+    cells: list[Cell]
+    opens_unranked: bool
+
+
+def _float(text: str) -> float | None:
+    """A number out of its formatted text: as exact as what is printed beside the mark."""
+    return float(text.replace(present.MINUS, "-").replace(",", "")) if text else None
+
+
+def detail_of(key: str, title: str) -> str:
+    """What tells a column from others with the same title: the attribute in brackets, or the alias."""
+    head, bracket, inside = key.partition("[")
+    if bracket:
+        text = inside.removesuffix("]").replace("=", ": ")
+        return "" if text in title else text
+    alias = head.split(".", 1)[0]
+    return "" if alias in present.PILLARS else alias
+
+
+def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> list[Header]:
+    """Heads with links that sort: first the better way round, then the other."""
+    made = []
+    for column in page.columns:
+        better = column.key if column.direction in {"minimise", "zero"} else f"-{column.key}"
+        other = column.key if better.startswith("-") else f"-{column.key}"
+        wanted = other if query.sort == better else better
+        aria = {column.key: "ascending", f"-{column.key}": "descending"}.get(query.sort, "")
+        made.append(
+            Header(
+                column=column,
+                detail=detail_of(column.key, column.title),
+                direction=present.direction(column.direction),
+                n=present.count(counts[column.key]) if counts.get(column.key) else "",
+                url=query.url(sort=wanted),
+                aria=aria,
+            )
+        )
+    return made
+
+
+def column_counts(leaderboard: Leaderboard, columns: Sequence[BoardColumn]) -> dict[str, int | None]:
+    """n of each column, from the first entry: all entries are measured on the same split."""
+    scores = leaderboard.entries.filter(hidden=False).order_by("-sort_key", "pk").values_list("scores", flat=True).first() or {}
+    return {column.key: scores.get(column.key, {}).get("n") for column in columns}
+
+
+def _numbers(cells: Sequence[dict[str, Any]]) -> list[float | None]:
+    return [value for cell in cells for value in (cell["value"], _float(cell["low"]), _float(cell["high"]))]
+
+
+def rows(page: BoardPage, query: Query) -> list[Row]:
+    """Rows with the marks of their intervals; each column has one scale, so marks can be compared down it."""
+    scales = [charts.scale_of(_numbers([row["cells"][i] for row in page.rows])) for i in range(len(page.columns))]
+    made: list[Row] = []
+    for data in page.rows:
+        cells = [
+            Cell(
+                text=cell["text"],
+                interval=f"[{cell['low']}, {cell['high']}]" if cell["low"] and cell["high"] else "",
+                mark=charts.interval(scale, cell["value"], _float(cell["low"]), _float(cell["high"])),
+                state=cell["state"],
+                reason=cell["reason"],
+                sorted=_is_sorted(column, query),
+            )
+            for cell, column, scale in zip(data["cells"], page.columns, scales, strict=True)
+        ]
+        by_rank = query.sort in ("", "rank")
+        opens = bool(by_rank and data["unranked"] and not (made and made[-1].data["unranked"]))
+        made.append(Row(data, cells, opens))
+    return made
+
+
+def _is_sorted(column: BoardColumn, query: Query) -> bool:
+    key = query.sort.removeprefix("-")
+    return column.is_ranking if key in ("", "rank") else column.key == key
+
+
+def plot(page: BoardPage) -> charts.Plot | None:
+    """The ranking metric of the first ranked rows, if there are two to compare."""
+    index = next((i for i, column in enumerate(page.columns) if column.is_ranking), None)
+    if index is None:
+        return None
+    shown = [(row, row["cells"][index]) for row in page.rows if not row["unranked"] and row["cells"][index]["value"] is not None]
+    shown = shown[:_PLOTTED]
+    scale = charts.scale_of(_numbers([cell for _row, cell in shown]))
+    if len(shown) < 2 or scale is None:
+        return None
+    marks = charts.ticks(scale)
+    step = marks[1] - marks[0] if len(marks) > 1 else scale.high - scale.low
+    return charts.Plot(
+        rows=[
+            charts.PlotRow(row["participant"], cell["text"], mark, bool(row["is_you"]))
+            for row, cell in shown
+            if (mark := charts.interval(scale, cell["value"], _float(cell["low"]), _float(cell["high"]))) is not None
+        ],
+        ticks=[charts.Tick(scale.x(value), charts.tick_text(value, step)) for value in marks],
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A column in the picker."""
+
+    key: str
+    title: str
+    detail: str
+    checked: bool
+
+
+@dataclass(frozen=True)
+class ChoiceGroup:
+    name: str
+    choices: list[Choice]
+
+
+def picker(page: BoardPage) -> list[ChoiceGroup]:
+    """Every column that can be shown, by pillar."""
+    offer = columns_offered(spec=CompetitionSpec.model_validate(page.leaderboard.phase.competition.spec))
+    known = catalogue()["metrics"]
+    checked = {column.key: column for column in page.columns}
+    groups: dict[str, list[Choice]] = {}
+    for key in dict.fromkeys([*page.available, *checked]):
+        column = offer.find(key)
+        entry = known.get(column.metric, {}) if column else {}
+        title = "Trust" if key == TRUST else checked[key].title if key in checked else _title(key, entry)
+        pillar = TRUST if key == TRUST else entry.get("pillar", key.split(".", 1)[0])
+        groups.setdefault(pillar, []).append(Choice(key, title, detail_of(key, title), key in checked))
+    return [ChoiceGroup(name, choices) for name, choices in groups.items()]
+
+
+def _title(key: str, entry: dict[str, Any]) -> str:
+    """The title of a sub-result such as `hsj.robust_accuracy`, or of the metric itself."""
+    columns = entry.get("columns", {})
+    found = columns.get(key.rsplit(".", 1)[-1]) or {}
+    return str(found.get("title") or entry.get("title") or key)

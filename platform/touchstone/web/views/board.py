@@ -1,0 +1,153 @@
+"""Leaderboards: page, CSV and JSON, each answered with 304 while nothing has changed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from typing import Any
+
+from django.contrib.messages import get_messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.utils.translation import get_language
+from django.views.decorators.http import require_safe
+
+from touchstone.competitions.selectors import competition_get
+from touchstone.core.clock import now
+from touchstone.leaderboards.models import Leaderboard
+from touchstone.leaderboards.selectors import (
+    leaderboard_export_rows,
+    leaderboard_get,
+    leaderboard_page,
+    leaderboards_of,
+)
+from touchstone.web import boards
+from touchstone.web.views.frame import Frame, context, frame
+from touchstone.web.views.support import page
+
+_LIMIT = 50
+
+
+def _query(request: HttpRequest) -> boards.Query:
+    get = request.GET
+    cols = ",".join(key for part in get.getlist("cols") for key in part.split(",") if key)
+    return boards.Query(sort=get.get("sort", "")[:300], q=get.get("q", "")[:100], cols=cols[:4000], after=get.get("after", "")[:400])
+
+
+def _etag(request: HttpRequest, board: Leaderboard, *extra: object) -> str:
+    """Of what the answer is made of: the hour too, for pages show how long something still lasts, and the look."""
+    hour = int(now().timestamp() // 3600)
+    look = (static("web/css/tables.css"), static("web/css/parts.css"), static("web/js/app.js"))
+    parts = (look, board.pk, board.version, request.get_full_path(), request.user.pk, hour, get_language(), *extra)
+    return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
+
+
+def _unchanged(request: HttpRequest, etag: str) -> bool:
+    given = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+    return etag.removeprefix("W/") in given
+
+
+def _tagged(response: HttpResponse, etag: str) -> HttpResponse:
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@page
+@require_safe
+def default_board(request: HttpRequest, slug: str) -> HttpResponse:
+    """To the board of the open phase; else of the last phase that began; else the first."""
+    competition = competition_get(user=request.user, slug=slug)
+    found = list(leaderboards_of(competition=competition))
+    if not found:
+        raise Http404
+    begun = [board for board in found if board.phase.opens <= now()]
+    still_open = [board for board in begun if board.phase.closes is None or now() < board.phase.closes]
+    last = [board for board in begun if board.phase_id == begun[-1].phase_id] if begun else []
+    chosen = (still_open or last or found)[0]
+    return redirect("web:board", slug, chosen.phase.slug, chosen.slug)
+
+
+@page
+@require_safe
+def board(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+    """The page. Sorting, search, columns and place are in the address."""
+    shown = frame(request, slug)
+    found = leaderboard_get(competition=shown.competition, phase=phase, board=board)
+    etag = _etag(request, found, shown.competition.updated_at, shown.state, _who(shown))
+    if _unchanged(request, etag) and not get_messages(request):
+        return HttpResponseNotModified(headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+    response = render(request, "web/competition/leaderboard.html", _context(request, shown, found))
+    return _tagged(response, etag)
+
+
+def _who(shown: Frame) -> tuple[object, ...]:
+    joined = shown.participation
+    return (shown.organiser, joined.pk if joined else None, joined.display_name if joined else "")
+
+
+def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str, Any]:
+    query = _query(request)
+    result = leaderboard_page(
+        leaderboard=found, user=request.user, sort=query.sort, q=query.q, cols=query.cols, after=query.after, limit=_LIMIT
+    )
+    counts = boards.column_counts(found, result.columns) if result.rows else {}
+    return context(
+        shown,
+        "leaderboard",
+        board=found,
+        all_boards=list(leaderboards_of(competition=shown.competition)),
+        page=result,
+        query=query,
+        headers=boards.headers(result, query, counts),
+        rows=boards.rows(result, query),
+        plot=boards.plot(result) if query.sort in ("", "rank") else None,
+        picker=[] if result.hidden else boards.picker(result),
+        gates=found.spec.get("gates", []),
+        rank_url=query.url(sort="-rank" if query.sort in ("", "rank") else ""),
+        name_url=query.url(sort="-participant" if query.sort == "participant" else "participant"),
+        submitted_url=query.url(sort="submitted" if query.sort == "-submitted" else "-submitted"),
+        submissions_url=query.url(sort="submissions" if query.sort == "-submissions" else "-submissions"),
+        next_url=f"{query.url()}&after={result.next}" if result.next else "",
+        first_url=query.url() if query.after else "",
+        plain_url=query.url(q=""),
+        default_cols_url=query.url(cols=""),
+    )
+
+
+@page
+@require_safe
+def board_csv(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+    """All entries with raw numbers."""
+    found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
+    etag = _etag(request, found)
+    if _unchanged(request, etag):
+        return HttpResponseNotModified(headers={"ETag": etag})
+    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["rank", "participant"])
+    writer.writeheader()
+    writer.writerows({key: _safe(value) for key, value in row.items()} for row in rows)
+    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-{phase}-{board}.csv"'
+    return _tagged(response, etag)
+
+
+def _safe(value: object) -> object:
+    """Text that a spreadsheet would run as a formula is told to be text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+@page
+@require_safe
+def board_json(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+    """The same as JSON, with the version of the board."""
+    found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
+    etag = _etag(request, found)
+    if _unchanged(request, etag):
+        return HttpResponseNotModified(headers={"ETag": etag})
+    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
+    body = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version, "rows": rows}
+    return _tagged(JsonResponse(body), etag)

@@ -1,0 +1,98 @@
+"""From the files of a submission to what an engine can start: a folder, or an image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from runners.contract import RunSpec, Verdict
+from runners.engines.base import Engine
+from runners.errors import ParticipantFault, UserError
+from runners.spec.bundle import ArchiveError, extract_zip
+from runners.spec.models import SubmissionKind
+
+_MODEL_FILE = "model.onnx"
+_MAIN = "main.py"
+
+
+@dataclass(frozen=True)
+class Startable:
+    """What `open_model` takes: one of the two is given."""
+
+    folder: Path | None = None
+    image: str | None = None
+
+
+def only_file(folder: Path, *, what: str) -> Path:
+    """The one file of a submission.
+
+    Raises:
+        ParticipantFault: there is none, or more than one.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if len(found) != 1:
+        raise _refused(f"A {what} submission is one file; this one has {len(found)}.", "Submit one file.")
+    return found[0]
+
+
+def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -> Startable:
+    """Unpack code, name a model as its server expects it, or take an image into the engine.
+
+    Args:
+        submission: folder with the artifact as it was uploaded.
+        workdir: folder of this attempt; `submission` below it is made here.
+
+    Raises:
+        ParticipantFault: invalid_output, where the artifact cannot be used.
+        RetryableError: from the engine.
+    """
+    kind = spec.submission.kind
+    if kind is SubmissionKind.CONTAINER:
+        return Startable(image=_image(spec, submission, engine))
+    target = workdir / "submission"
+    artifact = only_file(submission, what=kind.value)
+    if kind is SubmissionKind.CODE:
+        try:
+            extract_zip(artifact, target)
+        except ArchiveError as error:
+            raise _refused(f"The zip cannot be unpacked: {error}.", "Zip the folder's contents anew.") from error
+        if not (target / _MAIN).is_file():
+            raise _refused(f"There is no {_MAIN} at the top of the zip.", "Zip the contents of the folder that has it.")
+        return Startable(folder=target)
+    target.mkdir(parents=True)
+    _place(artifact, target / _MODEL_FILE)
+    return Startable(folder=target)
+
+
+def _image(spec: RunSpec, submission: Path, engine: Engine) -> str:
+    named = spec.submission.image
+    if named:
+        if not engine.has_image(named):
+            raise _refused(
+                f"The engine of this node holds no image {named!r}.",
+                "Name it as `docker images` does, or submit the archive that `docker save` makes.",
+                code="no_image",
+            )
+        return named
+    try:
+        return engine.load_image(only_file(submission, what="container"), limit=spec.resources.image)
+    except ArchiveError as error:
+        raise _refused(f"The image archive cannot be used: {error}.", "Make it anew with `docker save`.") from error
+    except ParticipantFault:
+        raise
+    except UserError as error:
+        raise _refused(error.message, error.hint, code=error.code) from error
+
+
+def _place(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the file system cannot link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _refused(message: str, hint: str, *, code: str = "bad_artifact") -> ParticipantFault:
+    return ParticipantFault(Verdict.INVALID_OUTPUT, message, hint=hint, code=code)

@@ -1,0 +1,205 @@
+"""Serves an ONNX file: forward and gradient. Runs inside a sandbox that holds no participant code.
+
+    python -m runners.models.weights_server MODEL.onnx --output probabilities|logits
+
+Torch carries the graph out; where a graph has an operator that our torch interpreter lacks, or the two
+disagree, onnxruntime answers and there are no gradients. `GET /v2/models/model` says which, under
+`parameters`: `{"gradients": true}` or `{"gradients": false, "reason": "…"}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+
+from runners.models.onnx_torch import TorchGraph, UnsupportedGraph
+from touchstone_client.serving import serve
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+#: What the values of one chunk may take, as a share of the sandbox's memory; the rest is torch and weights.
+_SHARE = 8
+_MOST_ITEMS = 1024
+_DEFAULT_MEMORY = 2**30
+_SMALLEST = 1e-12
+_TOLERANCE = 1e-3
+
+
+class _Forward(Protocol):
+    def __call__(self, x: Floats) -> Array: ...
+
+
+class TorchModel:
+    """Forward and gradient through torch.
+
+    `probabilities`: the model answers probabilities, else logits. `memory`: bytes the sandbox may take.
+    """
+
+    def __init__(self, graph: TorchGraph, *, probabilities: bool, memory: int, batch: int | None) -> None:
+        self._graph = graph
+        self._probabilities = probabilities
+        self._memory = memory
+        self._batch = batch
+
+    def _chunk(self, cost: int) -> int:
+        if self._batch is not None:
+            return self._batch
+        budget = self._memory // _SHARE
+        return max(1, min(_MOST_ITEMS, budget // (max(1, self._graph.item_bytes) * cost)))
+
+    def predict(self, x: Floats) -> Array:
+        """The model's answers for x of shape (n, *item)."""
+        with torch.inference_mode():
+            if not self._graph.item_bytes and len(x):
+                self._graph(torch.from_numpy(x[: self._batch or 1]))
+            return in_chunks(lambda part: self._graph(torch.from_numpy(part)).numpy(), x, self._chunk(1), self._batch)
+
+    def gradient(self, x: Floats, y: Array, loss: str) -> tuple[Array, Array, Array]:
+        """Loss per item (float64), its gradient (like x), logits (float64)."""
+        if loss not in _LOSSES:
+            raise ValueError(f"loss {loss!r} is unknown; known: {', '.join(_LOSSES)}")
+        step = self._chunk(4)
+        parts = [self._differentiate(x[i : i + step], y[i : i + step], loss) for i in range(0, len(x), step)]
+        losses, gradients, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return losses, gradients, logits
+
+    def _differentiate(self, x: Floats, y: Array, loss: str) -> tuple[Array, Array, Array]:
+        count = len(x)
+        whole = _filled(x, self._batch)
+        labels = torch.from_numpy(_filled(y, self._batch))
+        variable = torch.from_numpy(whole).requires_grad_()
+        logits = self._logits(variable).double()
+        losses = _LOSSES[loss](logits, labels)
+        (gradient,) = torch.autograd.grad(losses.sum(), variable)
+        made = (losses.detach(), gradient, logits.detach())
+        return tuple(value.numpy()[:count] for value in made)
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._probabilities:
+            return self._graph(x)
+        if self._graph.logits is not None:
+            return torch.log_softmax(self._graph(x, logits=True).double(), dim=-1)
+        return torch.log(torch.clamp(self._graph(x).double(), min=_SMALLEST))
+
+
+def _cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits, y, reduction="none")
+
+
+def _margin(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    true = logits.gather(1, y[:, None])
+    others = logits.masked_fill(torch.nn.functional.one_hot(y, logits.shape[1]).bool(), -torch.inf)
+    return others.amax(dim=1) - true[:, 0]
+
+
+_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "cross_entropy": _cross_entropy,
+    "margin": _margin,
+}
+
+
+def _filled(x: Array, batch: int | None) -> Array:
+    """x with its last item repeated until it has `batch` items, for a graph that takes just so many."""
+    if batch is None or len(x) == batch:
+        return x
+    return np.concatenate([x, np.repeat(x[-1:], batch - len(x), axis=0)])
+
+
+def in_chunks(function: _Forward, x: Floats, step: int, batch: int | None) -> Array:
+    """`function` over x, `step` items at a time."""
+    parts = []
+    for start in range(0, len(x), step):
+        part = x[start : start + step]
+        parts.append(function(_filled(part, batch))[: len(part)])
+    return np.concatenate(parts)
+
+
+def fixed_batch(model: onnx.ModelProto) -> int | None:
+    """The number of items the graph takes at once, or None where it takes any number."""
+    known = {entry.name for entry in model.graph.initializer}
+    shape = next(entry for entry in model.graph.input if entry.name not in known).type.tensor_type.shape
+    first = shape.dim[0] if shape.dim else None
+    return int(first.dim_value) if first is not None and first.dim_value > 0 else None
+
+
+def _runtime_session(path: Path) -> tuple[_Forward, str]:
+    """A forward function by onnxruntime, and the name of its output: the first of floats with two axes."""
+    import onnxruntime  # only here: it costs a quarter of a second
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    outputs = session.get_outputs()
+    floats = [entry.name for entry in outputs if entry.type in ("tensor(float)", "tensor(double)")]
+    name = floats[0] if floats else outputs[0].name
+    given = session.get_inputs()[0].name
+    return lambda x: np.asarray(session.run([name], {given: x})[0]), name
+
+
+def _example(model: onnx.ModelProto, batch: int | None) -> Floats | None:
+    known = {entry.name for entry in model.graph.initializer}
+    shape = next(entry for entry in model.graph.input if entry.name not in known).type.tensor_type.shape
+    sizes = [dim.dim_value for dim in shape.dim[1:]]
+    if any(size <= 0 for size in sizes):
+        return None
+    return np.random.default_rng(0).random((batch or 2, *sizes), dtype=np.float32)
+
+
+def _torch_model(path: Path, model: onnx.ModelProto, *, probabilities: bool, memory: int) -> TorchModel:
+    """Raises `UnsupportedGraph` with the reason where torch cannot carry the graph out, or does it otherwise."""
+    batch = fixed_batch(model)
+    found = TorchModel(TorchGraph(model), probabilities=probabilities, memory=memory, batch=batch)
+    example = _example(model, batch)
+    if example is not None:
+        ours = found.predict(example)
+        _compare(ours, _runtime_session(path)[0](example))
+    return found
+
+
+def _compare(ours: Array, theirs: Array) -> None:
+    if ours.shape != theirs.shape:
+        raise UnsupportedGraph(f"torch answers shape {list(ours.shape)}, onnxruntime {list(theirs.shape)}")
+    scale = max(1.0, float(np.abs(theirs).max(initial=0.0)))
+    difference = float(np.abs(ours.astype(np.float64) - theirs).max(initial=0.0)) / scale
+    if not difference <= _TOLERANCE:
+        raise UnsupportedGraph(f"torch and onnxruntime disagree on this graph by {difference:.2g}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Load the file and serve it until the platform hangs up."""
+    parser = argparse.ArgumentParser(prog="python -m runners.models.weights_server")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--output", choices=("probabilities", "logits"), default="probabilities")
+    parser.add_argument("--memory", type=int, default=_DEFAULT_MEMORY, help="bytes the sandbox may take")
+    options = parser.parse_args(arguments)
+    model = onnx.load(options.file)
+    predict: _Forward
+    gradient = None
+    try:
+        found = _torch_model(
+            options.file, model, probabilities=options.output == "probabilities", memory=options.memory
+        )
+        predict, gradient = found.predict, found.gradient
+        parameters: dict[str, Any] = {"gradients": True, "reason": ""}
+    except UnsupportedGraph as error:
+        batch = fixed_batch(model)
+        forward, _ = _runtime_session(options.file)
+        predict = lambda x: in_chunks(forward, x, batch or _MOST_ITEMS, batch)  # noqa: E731
+        parameters = {"gradients": False, "reason": str(error)}
+        print(f"no gradients: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox's log
+    del model
+    serve(predict, gradient=gradient, parameters=parameters)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The command line starts quickly: nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = (
+    "torch",
+    "django",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "PIL",
+    "httpx",
+    "rich",
+    "pydantic",
+    "ruamel",
+    "onnx",
+    "celery",
+)
+_PROBE = """
+import json, sys
+from touchstone_client.cli import app
+from typer.testing import CliRunner
+result = CliRunner().invoke(app, {arguments!r})
+print(json.dumps([result.exit_code, sorted({{name.split(".")[0] for name in sys.modules}})]))
+"""
+
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+def _run(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'client'}"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return ran.stdout
+
+
+def _loaded(*arguments: str) -> tuple[int, set[str]]:
+    code, modules = json.loads(_run(_PROBE.format(arguments=list(arguments))))
+    return code, set(modules)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code, modules = _loaded("--help")
+    assert code == 0
+    assert "typer" in modules
+    assert modules & set(HEAVY) == set()
+
+
+def test_usage_error_imports_nothing_heavy() -> None:
+    code, modules = _loaded("leaderboard", "a/b/c", "--csv", "--json")
+    assert code == 2
+    assert modules & set(HEAVY) == set()
+
+
+def test_sdk_needs_no_platform() -> None:
+    probe = "import sys, touchstone_client.sdk; print(*{n.split('.')[0] for n in sys.modules})"
+    modules = set(_run(probe).split())
+    assert "httpx" in modules
+    assert not modules & {"torch", "django", "numpy", "pandas", "pyarrow", "touchstone", "runners", "celery"}

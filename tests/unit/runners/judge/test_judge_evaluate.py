@@ -1,0 +1,344 @@
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runners.contract import RunResult, RunSpec, SplitRef, SubmissionRef, Verdict
+from runners.errors import ParticipantFault, RetryableError
+from runners.judge import LocalFiles, evaluate, run
+from runners.spec.models import (
+    AggregateSpec,
+    AttributeSpec,
+    InputSpec,
+    MetricUse,
+    ResourceSpec,
+    SubmissionKind,
+    TaskSpec,
+)
+from tests.factories.runner_models import NetModel
+
+N = 120
+W = np.array([1.0, -2.0, 0.5])
+
+
+def write(path: Path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+class World:
+    """A competition on disk: three numbers an item, yes where w·x > 0, a group, five items a cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        draw = np.random.default_rng(5)
+        self.folder = folder
+        self.x = draw.uniform(-1, 1, (N, 3)).astype(np.float32)
+        self.labels = np.where(self.x @ W + draw.normal(size=N) * 0.3 > 0, "yes", "no")
+        self.ids = [f"i{i:03}" for i in range(N)]
+        self.split(folder / "split", slice(None))
+        self.split(folder / "sample", slice(0, 10))
+        (folder / "submission").mkdir()
+        (folder / "work").mkdir()
+        self.events = []
+
+    def split(self, folder, rows):
+        names = ["a", "b", "c"]
+        write(
+            folder / "inputs.csv",
+            [["id", *names], *([i, *x] for i, x in zip(self.ids[rows], self.x[rows].tolist(), strict=True))],
+        )
+        write(folder / "labels.csv", [["id", "label"], *zip(self.ids[rows], self.labels[rows], strict=True)])
+        groups = ["u" if i % 3 else "p" for i in range(N)][rows]
+        write(folder / "attributes.csv", [["id", "group"], *zip(self.ids[rows], groups, strict=True)])
+
+    def spec(self, kind, *metrics, **more):
+        return RunSpec(
+            run="r1", attempt=2, competition="c", phase="p",
+            submission=SubmissionRef(id="s", kind=SubmissionKind(kind)),
+            task=TaskSpec(kind="binary", classes=("no", "yes"), positive="yes", favourable="yes"),
+            input=InputSpec(kind="tabular", shape=(3,), features=("a", "b", "c"), range=(-1, 1)),
+            attributes={"group": AttributeSpec(privileged="p")},
+            resources=ResourceSpec(time=60), metrics=tuple(MetricUse.model_validate(m) for m in metrics),
+            split=SplitRef(name="test", visibility="hidden", digest="", files=()), seed=9, **more,
+        )  # fmt: skip
+
+    def predictions(self, rows=None):
+        p = 1 / (1 + np.exp(-(self.x @ W)))
+        write(self.folder / "submission" / "p.csv", [["id", "score"], *(rows or zip(self.ids, p, strict=True))])
+
+    def evaluate(self, spec, engine=None) -> RunResult:
+        files = LocalFiles(
+            split=self.folder / "split", sample=self.folder / "sample", submission=self.folder / "submission"
+        )
+        result = evaluate(spec=spec, files=files, engine=engine, workdir=self.folder / "work", emit=self.events.append)
+        json.dumps(result.model_dump(mode="json"), allow_nan=False)
+        return result
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+ACCURACY = {"use": "performance.accuracy"}
+PARITY = {"use": "fairness.statistical_parity_difference", "attribute": "group"}
+PGD = {"use": "robustness.attack", "as": "pgd", "attack": "pgd", "eps": 0.1, "items": 40}
+HSJ = {"use": "robustness.attack", "as": "hsj", "attack": "hop_skip_jump", "norm": "l2", "eps": 0.2, "queries": 100}
+LATENCY = {"use": "efficiency.latency", "repeats": 30}
+
+
+class FakeEngine:
+    name = "fake"
+
+    def has_image(self, image):
+        return image == "here"
+
+
+class FakeServed(NetModel):
+    """A model as `open_model` gives it; fails on purpose after `dies_after` items."""
+
+    def __init__(self, access=frozenset({"queries", "gradients"}), dies_after=10**9):
+        super().__init__([np.column_stack([0 * W, W])], [np.zeros(2)], access=access)
+        self.dies_after, self.closed, self.rows = dies_after, False, []
+
+    def predict(self, x):
+        if self.queries + len(x) > self.dies_after:
+            raise ParticipantFault(Verdict.MEMORY, "needed too much", hint="use less")
+        self.rows.append(x)
+        return super().predict(x)
+
+    def logs(self):
+        return b"hello\x00 \xff"
+
+    def peak_memory(self):
+        return 12345
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closed = True
+
+
+@pytest.fixture
+def serve(monkeypatch, world):
+    """Puts a model behind `open_model`, and an artifact where a model submission has it."""
+
+    def use(model, artifact="weights.onnx"):
+        seen = {}
+
+        def open_model(engine, **given):
+            seen.update(given)
+            if isinstance(model, Exception):
+                raise model
+            return model
+
+        monkeypatch.setattr(run, "open_model", open_model)
+        (world.folder / "submission" / artifact).write_bytes(b"not looked at here")
+        return seen
+
+    return use
+
+
+def test_predictions_are_scored_in_one_hop(world):
+    world.predictions()
+    result = world.evaluate(world.spec("predictions", ACCURACY, PARITY, PGD, LATENCY))
+    assert result.verdict is Verdict.OK, result.message
+    assert (result.run, result.attempt) == ("r1", 2)
+    found = {r.key: r for r in result.results}
+    assert list(found)[:2] == ["performance.accuracy", "fairness.statistical_parity_difference[group]"]
+    truth = (world.x @ W > 0) == (world.labels == "yes")
+    assert found["performance.accuracy"].value == truth.mean()
+    assert found["fairness.statistical_parity_difference[group]"].state == "ok"
+    for key in ("pgd.robust_accuracy", "pgd.queries", "efficiency.latency", "efficiency.latency.p95"):
+        assert (found[key].value, found[key].state) == (None, "not_applicable")
+        assert "file of answers" in found[key].reason
+    assert set(result.stages) == {
+        "load",
+        "predict",
+        *(f"metric:{p}" for p in ("performance.accuracy", PARITY["use"], "pgd", "efficiency.latency")),
+    }
+    assert result.environment["seed"] == 9
+    assert result.environment["packages"]["numpy"] == np.__version__
+
+
+def test_results_are_the_same_again(world):
+    world.predictions()
+    spec = world.spec("predictions", ACCURACY, PARITY)
+    first, again = world.evaluate(spec), world.evaluate(spec)
+    for a, b in zip(first.results, again.results, strict=True):
+        assert (a.value, a.low, a.high) == (b.value, b.low, b.high)
+
+
+def test_bad_predictions_are_the_participants_fault(world):
+    world.predictions([["i000", 0.5], ["i000", 0.5], ["nobody", 2.0]])
+    result = world.evaluate(world.spec("predictions", ACCURACY))
+    assert result.verdict is Verdict.INVALID_OUTPUT
+    assert "i000" in result.message
+    assert result.results == ()
+
+
+def test_two_prediction_files_are_refused(world):
+    world.predictions()
+    write(world.folder / "submission" / "q.csv", [["id"]])
+    result = world.evaluate(world.spec("predictions", ACCURACY))
+    assert result.verdict is Verdict.INVALID_OUTPUT
+    assert "has 2" in result.message
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        ({"use": "performance.acuracy"}, "acuracy"),
+        ({"use": "performance.accuracy", "rounds": 3}, "rounds"),
+        ({"use": PARITY["use"], "attribute": "grop"}, "grop"),
+    ],
+)
+def test_wrong_settings_are_the_organisers_fault(world, metric, text):
+    world.predictions()
+    result = world.evaluate(world.spec("predictions", ACCURACY, metric))
+    assert result.verdict is Verdict.SCORER
+    assert text in result.message
+    assert [r.key for r in result.results] == ["performance.accuracy"]
+
+
+def test_two_metrics_of_one_name_are_the_organisers_fault(world):
+    world.predictions()
+    result = world.evaluate(world.spec("predictions", ACCURACY, ACCURACY))
+    assert result.verdict is Verdict.SCORER
+    assert "performance.accuracy" in result.message
+
+
+def test_a_split_without_labels_is_the_organisers_fault(world):
+    world.predictions()
+    (world.folder / "split" / "labels.csv").unlink()
+    result = world.evaluate(world.spec("predictions", ACCURACY))
+    assert result.verdict is Verdict.SCORER
+
+
+def test_a_bug_in_a_metric_propagates(world, monkeypatch):
+    world.predictions()
+
+    def broken(*_, **__):
+        raise KeyError("bug")
+
+    monkeypatch.setattr("runners.measure.get_metric", broken)
+    with pytest.raises(KeyError, match="bug"):
+        world.evaluate(world.spec("predictions", ACCURACY))
+
+
+def test_clusters_become_one_decision(world):
+    world.predictions()
+    yes, no = (np.flatnonzero(world.labels == name) for name in ("yes", "no"))
+    name = {**{i: f"y{k // 5}" for k, i in enumerate(yes)}, **{i: f"n{k // 5}" for k, i in enumerate(no)}}
+    write(world.folder / "split" / "clusters.csv", [["id", "video"], *([world.ids[i], name[i]] for i in range(N))])
+    result = world.evaluate(world.spec("predictions", ACCURACY, aggregate=AggregateSpec(by="video")))
+    assert result.verdict is Verdict.OK, result.message
+    assert result.results[0].n == len(set(name.values()))
+
+
+def test_a_model_goes_through_every_stage(world, serve):
+    model = FakeServed()
+    seen = serve(model)
+    result = world.evaluate(world.spec("model", PGD, ACCURACY, HSJ), engine=FakeEngine())
+    assert result.verdict is Verdict.OK, result.message
+    assert list(result.stages) == [
+        "load", "prepare", "start", "sample", "predict", "metric:performance.accuracy", "metric:pgd", "metric:hsj",
+    ]  # fmt: skip
+    # Results stand in the competition's order, though cheap metrics were first.
+    assert [r.key for r in result.results][:5:4] == ["pgd.robust_accuracy", "performance.accuracy"]
+    assert {r.state for r in result.results} == {"ok"}
+    assert result.log == "hello\ufffd \ufffd"
+    assert result.peak_memory == 12345
+    assert model.closed
+    assert seen["folder"].joinpath("model.onnx").read_bytes() == b"not looked at here"
+    assert seen["deadline"] > 0
+    kinds = {(e.kind, e.message) for e in world.events}
+    assert ("stage", "predict") in kinds
+    shares = [e.data["share"] for e in world.events if e.kind == "progress" and e.data["stage"] == "predict"]
+    assert shares[0] == 0
+    assert shares[-1] == 1
+
+
+def test_the_submission_sees_a_random_order_and_sample_first(world, serve):
+    model = FakeServed()
+    serve(model)
+    world.evaluate(world.spec("model", ACCURACY), engine=FakeEngine())
+    assert (model.rows[0] == world.x[:10]).all()
+    asked = np.concatenate(model.rows[1:])
+    assert sorted(map(tuple, asked.tolist())) == sorted(map(tuple, world.x.tolist()))
+    assert not (asked == world.x).all()
+
+
+def test_a_death_during_an_attack_keeps_what_was_measured(world, serve):
+    serve(model := FakeServed(dies_after=N + 10 + 200))
+    result = world.evaluate(world.spec("model", HSJ, ACCURACY), engine=FakeEngine())
+    assert result.verdict is Verdict.MEMORY
+    assert (result.message, result.hint) == ("needed too much", "use less")
+    assert [r.key for r in result.results] == ["performance.accuracy"]
+    assert result.log.startswith("hello")
+    assert model.closed
+
+
+def test_a_death_in_the_sample_is_told_before_any_hidden_item_is_asked(world, serve):
+    serve(model := FakeServed(dies_after=5))
+    result = world.evaluate(world.spec("model", ACCURACY), engine=FakeEngine())
+    assert result.verdict is Verdict.MEMORY
+    assert "predict" not in result.stages
+    assert model.rows == []
+
+
+def test_a_submission_that_does_not_start_gives_its_log(world, serve):
+    fault = ParticipantFault(Verdict.CRASH, "it ended", hint="see log")
+    fault.log = b"Traceback"
+    serve(fault)
+    result = world.evaluate(world.spec("model", ACCURACY), engine=FakeEngine())
+    assert (result.verdict, result.log) == (Verdict.CRASH, "Traceback")
+    assert "start" in result.stages
+
+
+def test_white_box_refused_is_not_applicable(world, serve):
+    model = FakeServed(access=frozenset({"queries"}))
+    model.reasons = {"gradients": "the platform has no weights of it"}
+    serve(model)
+    result = world.evaluate(world.spec("model", PGD, HSJ), engine=FakeEngine())
+    found = {r.key: r for r in result.results}
+    assert found["pgd.robust_accuracy"].state == "not_applicable"
+    assert "no weights of it" in found["pgd.robust_accuracy"].reason
+    assert found["hsj.robust_accuracy"].state == "ok"
+
+
+def test_code_is_unpacked(world, serve):
+    seen = serve(FakeServed(), artifact="code.zip")
+    with zipfile.ZipFile(world.folder / "submission" / "code.zip", "w") as archive:
+        archive.writestr("main.py", "print()")
+    result = world.evaluate(world.spec("code", ACCURACY), engine=FakeEngine())
+    assert result.verdict is Verdict.OK, result.message
+    assert (seen["folder"] / "main.py").read_text() == "print()"
+
+
+def test_code_without_main_is_refused(world, serve):
+    serve(FakeServed(), artifact="code.zip")
+    with zipfile.ZipFile(world.folder / "submission" / "code.zip", "w") as archive:
+        archive.writestr("other.py", "")
+    result = world.evaluate(world.spec("code", ACCURACY), engine=FakeEngine())
+    assert result.verdict is Verdict.INVALID_OUTPUT
+    assert "main.py" in result.message
+
+
+def test_an_image_that_is_not_there_is_refused(world, serve):
+    serve(FakeServed())
+    spec = world.spec("container", ACCURACY)
+    spec = spec.model_copy(update={"submission": SubmissionRef(id="s", kind=SubmissionKind.CONTAINER, image="gone")})
+    result = world.evaluate(spec, engine=FakeEngine())
+    assert (result.verdict, result.code) == (Verdict.INVALID_OUTPUT, "no_image")
+
+
+def test_without_an_engine_no_foreign_code_runs(world, serve):
+    serve(FakeServed())
+    with pytest.raises(RetryableError, match="no engine"):
+        world.evaluate(world.spec("model", ACCURACY))
