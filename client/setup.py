@@ -1,7 +1,8 @@
 """Puts the part of `runners` that the client shares with the server into the wheel.
 
 An editable install (`pip install -e . -e client`) takes `runners` from the repository beside it. A wheel must stand
-alone, so it carries a copy of exactly the modules below: the competition format and the contract, nothing of a node.
+alone, so it carries a copy of exactly the modules below: the competition format, the reader of its data, and the
+contract; nothing of a node.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHARED = ("__init__.py", "contract.py", "errors.py", "spec/*.py", "spec/*.json")
+SHARED = ("__init__.py", "contract.py", "errors.py", "spec/*.py", "spec/*.json", "data/*.py")
 
 
 class BuildWithShared(build_py):

@@ -55,11 +55,7 @@ MetricFunction = Callable[..., MetricReturn]
 
 @dataclass(frozen=True)
 class Column:
-    """One result of a metric: its sub-key, and what differs from the metric's own title, unit, direction, range.
-
-    `key` is "" for the metric itself, a word, "[attribute]" (one a protected attribute) or
-    "[attribute=group]" (one a value of the attribute).
-    """
+    """One result of a metric: its sub-key, and what differs from the metric's own title, unit, direction, range."""
 
     key: str
     title: str = ""

@@ -134,3 +134,5 @@ def _say_hello(parent: int) -> None:
 @signals.worker_process_init.connect
 def _on_pool_process(**_: Any) -> None:
     die_with_parent()
+    # To `multiprocessing` a pool process is a daemon, and it refuses those children; the judge is one.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]

@@ -167,7 +167,8 @@ class Stack:
             with urllib.request.urlopen(request, timeout=10):
                 return True
         except urllib.error.HTTPError as error:
-            return error.code not in (401, 403)
+            with error:
+                return error.code not in (401, 403)
 
     def _server(self) -> subprocess.Popen[bytes]:
         argv = [
@@ -242,5 +243,8 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
         return False

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from runners.data.columns import Names, examples, objects, plural
 from runners.data.tables import Table, TableError
 from runners.spec.defects import suggestion
+from runners.spec.files import part_of
 from runners.spec.models import InputSpec
 
 Inputs = npt.NDArray[np.float32]
@@ -128,7 +129,7 @@ def _arrays(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
             _check_headers(_npy_header(archive, "id"), _npy_header(archive, "x"), spec)
         with np.load(path, allow_pickle=False) as loaded:
             raw_ids, x = loaded["id"], loaded["x"]
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
         hint = "Write it again with numpy.savez_compressed."
@@ -168,7 +169,9 @@ def image_names(folder: Path) -> dict[str, Path]:
     """Item id (file name without ending) → image file, in order of id. Raises `InputError` on doubles."""
     found: dict[str, Path] = {}
     problems: list[Problem] = []
-    for path in sorted(folder.iterdir()):
+    # Links and strays are told by the reader of the split; here they are only not followed.
+    images = (path for path in folder.iterdir() if part_of(f"inputs/{path.name}") and not path.is_symlink())
+    for path in sorted(images):
         if path.stem in found:
             text = f"the item {path.stem} has two images: {found[path.stem].name} and {path.name}"
             problems.append(("duplicate_id", text, "Keep one."))

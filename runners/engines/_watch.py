@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import psutil
 
@@ -74,7 +75,20 @@ class MemoryWatch:
 
 
 def _resident(process: psutil.Process) -> int:
+    """Resident bytes; pages shared with other processes count in part, as forks share nearly all of theirs."""
+    try:
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        return 0
+    except PermissionError:
+        return _resident_with_shared(process)
+    except (OSError, psutil.Error):  # it ended meanwhile
+        return 0
+
+
+def _resident_with_shared(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
-    except psutil.Error:  # it ended meanwhile
+    except psutil.Error:
         return 0

@@ -27,6 +27,8 @@ from runners.registry import engine
 
 _BOOT_SECONDS = 20.0
 _NUMBERS = itertools.count()
+#: As root, each sandbox is a user of its own on the host, so that limits per user never add up over sandboxes.
+_FIRST_UID, _UIDS = 1_900_000_000, 10_000_000
 
 
 @engine("bubblewrap")
@@ -96,12 +98,15 @@ class BubblewrapEngine:
                 removed.append(name)
         return removed
 
+    def _uid(self) -> int | None:
+        return _FIRST_UID + (os.getpid() * 64 + next(_NUMBERS)) % _UIDS if self._root else None
+
     def _start(self, job: Job, binary: Path, group: Cgroup | None) -> BubblewrapSandbox:
         log_read, log_write = os.pipe()
         boot_read, boot_write = os.pipe()
         try:
             with MemoryFiles() as files:
-                todo = plan(job, binary=binary, runtime=self._runtime, group=group, root=self._root, files=files)
+                todo = plan(job, binary=binary, runtime=self._runtime, group=group, uid=self._uid(), files=files)
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", _enter.__file__, json.dumps(todo)],
                     stdin=boot_write, stdout=log_write, stderr=log_write, cwd="/", env={}, pass_fds=files.descriptors,

@@ -43,7 +43,9 @@ class Model(Protocol):
         """
         ...
 
-    def gradient(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], *, loss: Loss = "cross_entropy") -> Gradient:
+    def gradient(
+        self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], *, loss: Loss = "cross_entropy"
+    ) -> Gradient:
         """Loss of x against y and its gradient. `margin` is max_{k != y} z_k - z_y.
 
         Raises `NotImplementedError` unless `gradients` is in `access`.

@@ -54,7 +54,7 @@ def _name(phase: PhaseSpec, index: int) -> str:
 
 
 def _moment(value: datetime) -> str:
-    return value.isoformat(timespec="minutes")
+    return value.isoformat(timespec="minutes").replace("+00:00", "Z")
 
 
 def _slugs(draft: Draft) -> Iterator[Defect]:

@@ -23,6 +23,11 @@ class Defect:
     line: int | None = None
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        # Names and cells of strangers end up in these texts; databases and terminals must take them.
+        for name in ("message", "where", "file", "hint"):
+            object.__setattr__(self, name, clean_text(getattr(self, name)))
+
     def text(self) -> str:
         """`competition.yml:12 phases[1].closes: message — hint`."""
         place = f"{self.file}:{self.line}" if self.file and self.line else self.file
@@ -48,6 +53,11 @@ class SpecError(ValueError):
     def __init__(self, defects: Sequence[Defect]) -> None:
         super().__init__("\n".join(defect.text() for defect in defects))
         self.defects = tuple(defects)
+
+
+def clean_text(text: str) -> str:
+    """Text without NUL and without halves of characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
 
 
 def path_text(loc: Loc) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 Part = Literal["inputs", "labels", "attributes", "clusters"]
 _TABLE = re.compile(r"(labels|attributes|clusters|inputs)\.(?:parquet|csv)")
-_IMAGE = re.compile(r"inputs/[^/]+\.(?:png|jpg|jpeg)")
+_IMAGE = re.compile(r"inputs/[^/\x00-\x1f\x7f\ud800-\udfff]+\.(?:png|jpg|jpeg)")
 
 
 class FileLike(Protocol):

@@ -20,6 +20,8 @@ def path_problem(folder: Path, name: str) -> str:
         return f"{name} is not a path relative to the competition's folder with forward slashes"
     if ".." in parts:
         return f"{name} leaves the competition's folder"
+    if any(len(part.encode("utf-8", "replace")) > 255 for part in parts) or len(name) > 1000:
+        return f"{name[:80]}... is too long for a path"
     current = folder
     for part in parts:
         current = current / part

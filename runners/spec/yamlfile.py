@@ -180,7 +180,7 @@ class _Reader:
             if not isinstance(event, ScalarEvent) or event.anchor:
                 self._note("key", "a key must be plain text", event, loc, "Write `key: value`.")
                 raise _Stop
-            key = event.value
+            key = self._text(event, loc)
             where = (*loc, key)
             if key in items:
                 first = self.document.lines[where]
@@ -191,8 +191,19 @@ class _Reader:
             items[key] = self._node(next(self.events), where)
         return items
 
+    def _text(self, event: ScalarEvent, loc: Loc) -> str:
+        """Text that a database and JSON can hold. Escapes may spell NUL and halves of characters."""
+        try:
+            text: str = event.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            text = "\x00"
+        if "\x00" in text:
+            self._note("character", "the text holds NUL or half a character", event, loc, "Remove the escape.")
+            return text.replace("\x00", "\ufffd")
+        return text
+
     def _scalar(self, event: Any, loc: Loc) -> Any:
-        text: str = event.value
+        text = self._text(event, loc)
         if event.style is not None:
             return text
         if text in _WORDS:

@@ -66,7 +66,7 @@ def quantile_interval(values: npt.ArrayLike, q: float) -> tuple[float, float | N
     """A quantile and its distribution-free interval by order statistics (binomial).
 
     Returns `(quantile, low, high)`; an end is None where the sample is too small to give one
-    (the upper end of p95 needs 74 values).
+    (the upper end of p95 needs 72 values).
     """
     from scipy.stats import binom
 

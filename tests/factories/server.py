@@ -93,7 +93,7 @@ def participation_make(competition: Competition, user: User | None = None, **fie
 
 def submission_make(participation: Participation, phase: Phase | None = None, **fields: Any) -> Submission:
     phase = phase or phase_of(participation.competition)
-    blob = blob_put(file=io.BytesIO(f"id,prediction\na,no\nb,yes\n{next(_numbers)}".encode()))
+    blob = blob_put(file=io.BytesIO(f"id,prediction\na,no\nb,yes\nx{next(_numbers)},no\n".encode()))
     files = [{"name": "predictions.csv", "sha256": blob.sha256, "size": blob.size}]
     created = fields.pop("created_at", None)
     made = Submission.objects.create(

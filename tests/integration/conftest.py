@@ -31,7 +31,17 @@ def live(tmp_path_factory: pytest.TempPathFactory, engine_choice: Choice) -> Ite
     )
     with stack:
         stack.start_node()
-        yield Live(stack=stack, engine=engine_choice)
+        running = Live(stack=stack, engine=engine_choice)
+        yield running
+        running.hang_up()
+
+
+@pytest.fixture(autouse=True)
+def _hang_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test's connections end with it: one left open is a warning, and so a failure."""
+    yield
+    if "live" in request.fixturenames:
+        request.getfixturevalue("live").hang_up()
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ class Live:
     stack: Stack
     engine: Choice
     tokens: dict[str, str] = field(default_factory=dict)
+    clients: list[Client] = field(default_factory=list)
 
     def person(self, name: str = "", *, organise: bool = False) -> Client:
         """A client of somebody new, or of somebody known by that name."""
@@ -55,7 +56,13 @@ class Live:
                 "scopes": scopes,
             }
             self.tokens |= self.stack.module("scripts.people", question=[asked])
-        return Client(self.stack.url, self.tokens[name])
+        self.clients.append(Client(self.stack.url, self.tokens[name]))
+        return self.clients[-1]
+
+    def hang_up(self) -> None:
+        """Close the connections of everybody."""
+        while self.clients:
+            self.clients.pop().close()
 
     def cli(self, *arguments: str, token: str) -> subprocess.CompletedProcess[str]:
         """Run the `touchstone` command as a person would."""
@@ -100,14 +107,14 @@ def write_bundle(folder: Path, spec: dict[str, Any], *, label: Callable[[int], s
     """The bundle of `competition()`: 4 items to try on, 40 to be scored on. yes means a > b."""
     folder.mkdir(parents=True)
     (folder / "competition.yml").write_text(json.dumps(spec, indent=2))
-    for name, n in (("sample", 4), ("test", 40)):
+    for name, n, letter in (("sample", 4, "s"), ("test", 40, "i")):
         split = folder / "data" / name
         split.mkdir(parents=True)
         x = inputs(n)
-        rows = [f"i{number},{a:.4f},{b:.4f}" for number, (a, b) in enumerate(x)]
+        rows = [f"{letter}{number},{a:.4f},{b:.4f}" for number, (a, b) in enumerate(x)]
         (split / "inputs.csv").write_text("\n".join(["id,a,b", *rows]) + "\n")
         truth = label or (lambda number, x=x: "yes" if x[number, 0] > x[number, 1] else "no")
-        (split / "labels.csv").write_text("\n".join(["id,label", *(f"i{k},{truth(k)}" for k in range(n))]) + "\n")
+        (split / "labels.csv").write_text("\n".join(["id,label", *(f"{letter}{k},{truth(k)}" for k in range(n))]) + "\n")
     return folder
 
 

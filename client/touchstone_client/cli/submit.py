@@ -67,7 +67,10 @@ def submit(
     with connect(ctx) as client:
         competition = client.competition(names[0])
         phase = _phase(competition, names[1] if len(names) > 1 else "")
-        _preflight(client, competition, phase, kind=kind, path=path)
+        _preflight(competition, kind=kind, path=path)
+        if not idempotency_key:  # a repeated submission was taken already, whatever is open now
+            _check_open(competition, phase)
+            _check_quota(client, competition, phase)
         sent = _send(client, competition, phase, path, kind=kind, image=image, message=message, key=idempotency_key)
         _tell_sent(client, sent)
         if wait:
@@ -137,7 +140,7 @@ def _phase(competition: Competition, wanted: str) -> Phase:
     )
 
 
-def _preflight(client: Client, competition: Competition, phase: Phase, *, kind: str, path: Path | None) -> None:
+def _preflight(competition: Competition, *, kind: str, path: Path | None) -> None:
     """Refuses what the server would refuse too, before a long upload rather than after it."""
     if not competition.joined:
         raise ClientError(
@@ -155,7 +158,6 @@ def _preflight(client: Client, competition: Competition, phase: Phase, *, kind: 
             exit_code=ExitCode.INVALID,
         )
     _check_size(competition, path)
-    _check_open(client, competition, phase)
 
 
 def _check_size(competition: Competition, path: Path | None) -> None:
@@ -171,7 +173,7 @@ def _check_size(competition: Competition, path: Path | None) -> None:
         )
 
 
-def _check_open(client: Client, competition: Competition, phase: Phase) -> None:
+def _check_open(competition: Competition, phase: Phase) -> None:
     if phase.state != "open":
         moment = phase.closes if phase.state == "closed" else phase.opens
         raise ClientError(
@@ -179,6 +181,20 @@ def _check_open(client: Client, competition: Competition, phase: Phase) -> None:
             why=f"it {'closed' if phase.state == 'closed' else 'opens'} {output.cell(moment)}",
             hint=f"touchstone competitions show {competition.slug}",
             code="phase_closed" if phase.state == "closed" else "phase_not_open",
+            exit_code=ExitCode.QUOTA_OR_CLOSED,
+        )
+
+
+def _check_quota(client: Client, competition: Competition, phase: Phase) -> None:
+    quota = client.quota(competition.slug, phase.slug)
+    if 0 in (quota.remaining_today, quota.remaining_total):
+        raise ClientError(
+            f"Your submissions to {competition.slug}/{phase.slug} are used up",
+            why=render.quota_line(quota),
+            hint="Wait until the day (UTC) is over."
+            if quota.remaining_total != 0
+            else "This phase takes no more from you.",
+            code="over_quota",
             exit_code=ExitCode.QUOTA_OR_CLOSED,
         )
 

@@ -18,11 +18,11 @@ from runners.spec import Defect
 from runners.spec.files import split_digest, split_files
 from runners.spec.models import CompetitionSpec
 from touchstone.core.errors import UserError
-from touchstone.core.limited import Ended, LimitedTimeout, run_limited
+from touchstone.core.limited import LimitedTimeout, run_limited
 from touchstone.core.storage import blob_put
 
 _SECONDS = 600
-_DEFECTS_STATUS = 7
+_CHECKER = "touchstone.competitions.bundle_check"
 _SPEC_FILE = "competition.yml"
 
 
@@ -72,9 +72,10 @@ class BundleContent:
 
 def bundle_read(*, folder: Path) -> BundleContent:
     """Check a competition's folder and store its files. Raises `BundleError` with every defect."""
+    folder = folder.resolve()
     report = _check(folder)
     spec = CompetitionSpec.model_validate(report["spec"])
-    splits = [_split(folder, name, spec, report["splits"].get(name, {})) for name in spec.data]
+    splits = [_split(folder, name, spec, report) for name in spec.data]
     pages = [{"slug": p.slug, "title": p.title, "markdown": _text(folder, p.file)} for p in spec.pages]
     content = {
         "source": _text(folder, _SPEC_FILE),
@@ -89,9 +90,12 @@ def bundle_read(*, folder: Path) -> BundleContent:
 
 
 def _check(folder: Path) -> dict[str, Any]:
-    folder = folder.resolve()
-    ended = _run("runners.spec", "check", str(folder), "--json", folder=folder)
-    if ended.code not in (0, _DEFECTS_STATUS):
+    try:
+        ended = run_limited(_CHECKER, str(folder), folder=folder, seconds=_SECONDS)
+    except LimitedTimeout:
+        text = f"the data could not be read within {_SECONDS // 60} minutes"
+        raise BundleError([Defect("too_slow", text, "data", hint="Use Parquet or npz, or fewer items.")]) from None
+    if ended.code != 0:
         raise RuntimeError(f"the check of a bundle ended with status {ended.code}: {ended.last_line}")
     report: dict[str, Any] = json.loads(ended.out)
     if report["defects"]:
@@ -99,30 +103,19 @@ def _check(folder: Path) -> dict[str, Any]:
     return report
 
 
-def _run(module: str, *arguments: str, folder: Path) -> Ended:
-    try:
-        return run_limited(module, *arguments, folder=folder, seconds=_SECONDS)
-    except LimitedTimeout:
-        text = f"the data could not be read within {_SECONDS // 60} minutes"
-        raise BundleError([Defect("too_slow", text, "data", hint="Use Parquet or npz, or fewer items.")]) from None
-
-
-def _split(folder: Path, name: str, spec: CompetitionSpec, facts: dict[str, Any]) -> SplitContent:
-    place = (folder / spec.data[name].path).resolve()
+def _split(folder: Path, name: str, spec: CompetitionSpec, report: dict[str, Any]) -> SplitContent:
+    place = folder / spec.data[name].path
     files = split_files(place)
     for file in files:
         with (place / file.name).open("rb") as stream:
             stored = blob_put(file=stream)
         if stored.sha256 != file.sha256:
             raise RuntimeError(f"{file.name} of the split {name} changed while it was read")
-    ended = _run("touchstone.competitions.split_ids", str(place), folder=place)
-    if ended.code != 0:
-        raise RuntimeError(f"the ids of the split {name} could not be read: {ended.last_line}")
-    ids = json.loads(ended.out)
+    facts = report["splits"][name]
     return SplitContent(
         name=name, visibility=spec.data[name].visibility, files=[dict(file.as_dict()) for file in files],
-        digest=split_digest(files), n_items=int(facts.get("n_items", len(ids))),
-        ids=blob_put(file=io.BytesIO(json.dumps(ids).encode())).sha256, facts=facts,
+        digest=split_digest(files), n_items=facts["n_items"],
+        ids=blob_put(file=io.BytesIO(json.dumps(report["ids"][name]).encode())).sha256, facts=facts,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def _mine(user: Viewer) -> Q:
     if user is None or not user.is_authenticated:
         return Q(pk__in=[])
     if user.is_superuser:
-        return Q()
+        return Q(pk__isnull=False)  # everything; an empty Q would say nothing in an OR
     organised = Competition.organisers.through.objects.filter(user_id=user.pk).values("competition_id")
     joined = Participation.objects.filter(user_id=user.pk).values("competition_id")
     return Q(owner_id=user.pk) | Q(pk__in=organised) | Q(pk__in=joined)

@@ -35,7 +35,7 @@ app.conf.update(
     # Redis hands a message out again may be long.
     broker_transport_options={
         "socket_connect_timeout": 2,
-        "socket_timeout": 10,
+        "socket_timeout": 3,
         "max_retries": 0,
         "visibility_timeout": 86_400,
     },

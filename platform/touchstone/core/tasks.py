@@ -7,6 +7,7 @@ logged; the sweeper sends again.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,12 @@ log = structlog.get_logger(__name__)
 
 NUDGE = "touchstone.nudge"
 
+#: After a failure nothing is sent for a while: a broker that hangs would cost every request its timeout.
+_QUIET_SECONDS = 5.0
+_quiet_until = 0.0
 
-def durable_task(name: str, *, queue: str = "server", retries: int = 3) -> Callable[[Callable[..., Any]], Task]:
+
+def durable_task(name: str, *, retries: int = 3) -> Callable[[Callable[..., Any]], Task]:
     """Declare a task. It is acknowledged after it ran and given back when its process dies.
 
     A database that is briefly away is tried again with growing, jittered pauses. Every other error is logged
@@ -34,7 +39,6 @@ def durable_task(name: str, *, queue: str = "server", retries: int = 3) -> Calla
         return shared_task(
             run,
             name=name,
-            queue=queue,
             acks_late=True,
             reject_on_worker_lost=True,
             ignore_result=True,
@@ -63,7 +67,11 @@ def nudge(*, run_id: str, queue: str) -> None:
 
 
 def _send(name: str, args: list[str], **options: Any) -> None:
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return
     try:
         current_app.send_task(name, args=args, ignore_result=True, **options)
-    except (OSError, current_app.connection_for_write().connection_errors) as error:
-        log.warning("broker.unreachable", task=name, args=args, error=str(error))
+    except Exception as error:  # whatever the broker's client raises: the row is written, the sweeper sends again
+        log.warning("broker.unreachable", task=name, args=args, error=f"{type(error).__name__}: {error}")
+        _quiet_until = time.monotonic() + _QUIET_SECONDS

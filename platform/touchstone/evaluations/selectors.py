@@ -60,8 +60,8 @@ def run_view(*, run: Run, user: Viewer) -> RunView:
         nodes_online=online,
         explanation=explain(run=run, position=position, nodes_online=online, results_hidden=hidden),
         events=run_events(run=run, user=user),
-        log=run_log(run=run, user=user),
-        results=[] if hidden else run_results(run=run, user=user),
+        log=_log(run, organiser),
+        results=_results(run, organiser),
         results_hidden=hidden,
         not_enforced=list((run.engine or {}).get("not_enforced", ())),
     )
@@ -78,8 +78,11 @@ def results_hidden(*, run: Run, phase: Phase) -> str:
 
 def run_results(*, run: Run, user: Viewer) -> list[Result]:
     """The results that `user` may see, in order. Rounded feedback has two decimals and no intervals."""
+    return _results(run, is_organiser(user=user, competition=run.submission.phase.competition))
+
+
+def _results(run: Run, organiser: bool) -> list[Result]:
     phase = run.submission.phase
-    organiser = is_organiser(user=user, competition=phase.competition)
     if not organiser and results_hidden(run=run, phase=phase):
         return []
     results = list(run.results.all())
@@ -102,18 +105,15 @@ def run_events(*, run: Run, user: Viewer, after: int = 0) -> list[RunEvent]:
 
 
 def run_log(*, run: Run, user: Viewer) -> str:
-    """The log of the last attempt, as far as the phase allows.
+    """The log of the last attempt, as far as the phase allows."""
+    return _log(run, is_organiser(user=user, competition=run.submission.phase.competition))
 
-    A submission can print what it is asked, so the log of a run on hidden inputs is the organisers' alone.
-    """
+
+def _log(run: Run, organiser: bool) -> str:
+    """A submission can print what it is asked: without feedback, a log on hidden inputs is the organisers' alone."""
     phase = run.submission.phase
-    if (
-        phase.split.visibility == "hidden"
-        and phase.feedback not in ("full", "rounded")
-        and not is_organiser(user=user, competition=phase.competition)
-    ):
-        return ""
-    return run.log
+    told = phase.feedback in ("full", "rounded") or phase.split.visibility != "hidden"
+    return run.log if organiser or told else ""
 
 
 def queue_position(*, run: Run) -> int | None:

@@ -27,7 +27,7 @@ class Query:
     after: str = ""
 
     def url(self, **changes: str) -> str:
-        """The query string of this view with changes; `?` alone for the plain view. Another view begins at its start."""
+        """The query string of this view with changes, without `after`: a changed view begins at its start."""
         values = {"sort": self.sort, "q": self.q, "cols": self.cols, **changes}
         return "?" + urlencode({key: value for key, value in values.items() if value}, safe=",[]=")
 
@@ -75,7 +75,7 @@ def detail_of(key: str, title: str) -> str:
         text = inside.removesuffix("]").replace("=", ": ")
         return "" if text in title else text
     alias = head.split(".", 1)[0]
-    return "" if alias in present.PILLARS else alias
+    return "" if alias in present.PILLARS or alias in title else alias
 
 
 def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> list[Header]:
@@ -101,7 +101,10 @@ def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> lis
 
 def column_counts(leaderboard: Leaderboard, columns: Sequence[BoardColumn]) -> dict[str, int | None]:
     """n of each column, from the first entry: all entries are measured on the same split."""
-    scores = leaderboard.entries.filter(hidden=False).order_by("-sort_key", "pk").values_list("scores", flat=True).first() or {}
+    scores = (
+        leaderboard.entries.filter(hidden=False).order_by("-sort_key", "pk").values_list("scores", flat=True).first()
+        or {}
+    )
     return {column.key: scores.get(column.key, {}).get("n") for column in columns}
 
 
@@ -141,7 +144,11 @@ def plot(page: BoardPage) -> charts.Plot | None:
     index = next((i for i, column in enumerate(page.columns) if column.is_ranking), None)
     if index is None:
         return None
-    shown = [(row, row["cells"][index]) for row in page.rows if not row["unranked"] and row["cells"][index]["value"] is not None]
+    shown = [
+        (row, row["cells"][index])
+        for row in page.rows
+        if not row["unranked"] and row["cells"][index]["value"] is not None
+    ]
     shown = shown[:_PLOTTED]
     scale = charts.scale_of(_numbers([cell for _row, cell in shown]))
     if len(shown) < 2 or scale is None:

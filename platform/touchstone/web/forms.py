@@ -74,10 +74,13 @@ class SignUpForm(forms.Form):
         label=_("User name"),
         max_length=150,
         help_text=_("Others see it. Letters, digits and @ . + - _"),
-        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "username", "autocapitalize": "none", "autofocus": True}),
+        widget=forms.TextInput(
+            attrs={**_TEXT, "autocomplete": "username", "autocapitalize": "none", "autofocus": True}
+        ),
     )
-    email = forms.EmailField(
-        label=_("E-mail address"), widget=forms.EmailInput(attrs={**_TEXT, "autocomplete": "email"})
+    # Judged by the service, together with the other fields, so that all faults are told at once.
+    email = forms.CharField(
+        label=_("E-mail address"), max_length=254, widget=forms.EmailInput(attrs={**_TEXT, "autocomplete": "email"})
     )
     password = forms.CharField(
         label=_("Password"),
@@ -109,7 +112,10 @@ class TokenForm(forms.Form):
     )
     expires = forms.ChoiceField(
         label=_("Expires"),
-        choices=[("7", _("in 7 days")), ("30", _("in 30 days")), ("90", _("in 90 days")), ("365", _("in a year")), ("0", _("never"))],
+        choices=[
+            ("7", _("in 7 days")), ("30", _("in 30 days")), ("90", _("in 90 days")), ("365", _("in a year")),
+            ("0", _("never")),
+        ],
         initial="90",
         widget=forms.Select(attrs={"class": "form-select"}),
     )  # fmt: skip
@@ -158,7 +164,9 @@ class SubmitForm(forms.Form):
         widget=forms.TextInput(attrs=_TEXT),
     )
 
-    def __init__(self, *args: Any, phases: Iterable[Phase], kinds: Iterable[str], limit_text: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, phases: Iterable[Phase], kinds: Iterable[str], limit_text: str, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         kinds = list(kinds)
         self.fields["phase"].choices = [(phase.slug, phase.title) for phase in phases]  # type: ignore[attr-defined]
@@ -185,6 +193,9 @@ class BundleForm(forms.Form):
     bundle = forms.FileField(
         label=_("Choose a zip, or drop it here"),
         help_text=_("competition.yml may lie at the root of the zip or in its one folder."),
-        error_messages={"required": _("Choose the zip to upload."), "empty": _("This file is empty. Choose the zip of a competition folder.")},
+        error_messages={
+            "required": _("Choose the zip to upload."),
+            "empty": _("This file is empty. Choose the zip of a competition folder."),
+        },
         widget=forms.FileInput(attrs={"class": "form-control", "accept": ".zip,application/zip"}),
     )  # fmt: skip

@@ -38,7 +38,8 @@ def _item(uses: list[dict[str, Any]], known: dict[str, Any]) -> MetricItem:
     return MetricItem(
         prefix=use.get("as") or use["use"],
         title=f"{title}: {attack['title']}" if attack else title,
-        summary=info.get("summary") or _("This metric comes from an extension that the catalogue here does not describe."),
+        summary=info.get("summary")
+        or _("This metric comes from an extension that the catalogue here does not describe."),
         unit=info.get("unit", ""),
         direction=info.get("direction", "none"),
         reference="; ".join(filter(None, [info.get("reference", ""), attack.get("reference", "")])),

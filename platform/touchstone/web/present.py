@@ -112,6 +112,7 @@ def number(value: float | None, *, decimals: int = 3) -> str:
     """`0.873`, `−0.120`, `12 480`, `3.1×10⁻⁷`; an en dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
+    value += 0.0  # minus zero is zero
     size = abs(value)
     if size >= 1e7 or 0 < size < 0.5 * 10**-decimals:
         mantissa, exponent = f"{value:.1e}".split("e")

@@ -37,6 +37,6 @@ def recheck(model: Model, x: Inputs, found: Inputs, y: Ints, *, norm: Norm, valu
     claimed = np.any((final != x).reshape(x.shape[0], -1), axis=1) if x.size else np.zeros(x.shape[0], dtype=bool)
     index = np.flatnonzero(claimed)
     wrong = np.zeros(x.shape[0], dtype=bool)
-    wrong[index] = True
+    wrong[index] = ask(model, final[index]) != y[index]
     reach = np.where(wrong, distance(final, x, norm), np.inf)
     return Rechecked(reach=reach, claimed=claimed, rejected=claimed & ~wrong)

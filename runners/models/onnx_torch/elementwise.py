@@ -45,6 +45,12 @@ def _div(inputs: Inputs, _attributes: Attributes, _opset: int) -> Tensor:
     return torch.div(x, y) if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
 
 
+@operator("Mod")
+def _mod(inputs: Inputs, attributes: Attributes, _opset: int) -> Tensor:
+    function = torch.fmod if attributes.get("fmod", 0) else torch.remainder
+    return function(need(inputs), need(inputs, 1))
+
+
 @operator("Min")
 def _min(inputs: Inputs, _attributes: Attributes, _opset: int) -> Tensor:
     result = need(inputs)

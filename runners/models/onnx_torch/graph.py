@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 import torch
 from onnx import numpy_helper
 
@@ -40,6 +41,8 @@ class TorchGraph:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
+        if model.functions:
+            model = onnx.inliner.inline_local_functions(model)
         graph = model.graph
         self._opset = next((entry.version for entry in model.opset_import if entry.domain in _DOMAINS), 1)
         self._constants = {entry.name: _tensor(entry) for entry in graph.initializer}

@@ -84,7 +84,8 @@ def test_memory_as_a_sum_over_processes(finish: Finish) -> None:
         "for _ in range(6):\n"
         "    if os.fork() == 0:\n"
         "        x = bytearray(40 * 2**20); x[::4096] = b'x' * len(x[::4096]); time.sleep(20); os._exit(0)\n"
-        "for _ in range(6): os.wait()"
+        "for _ in range(6):\n"
+        "    if os.wait()[1]: os._exit(4)"
     )
     ended, _ = finish(code, memory=96 * MIB)
     assert ended.memory
@@ -245,14 +246,8 @@ def test_peak_memory_is_measured(start: Start) -> None:
 
 def test_close_leaves_nothing(start: Start, engine: Engine) -> None:
     marker = f"marker-{os.getpid()}-{time.monotonic_ns()}"
-    sandbox = start(
-        (
-            "python3",
-            "-c",
-            "import os, time; os.fork(); os.fork(); os.setsid() if os.getpid() > 3 else 0; time.sleep(60)",
-            marker,
-        )
-    )
+    code = "import os, time; os.fork() or os.setsid(); os.fork(); time.sleep(60)"
+    sandbox = start(("python3", "-c", code, marker))
     _wait_for(lambda: len(_processes(marker)) >= 4)
     sandbox.close()
     sandbox.close()

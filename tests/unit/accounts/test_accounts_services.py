@@ -89,7 +89,7 @@ def test_tokens_that_do_not_work() -> None:
 
 
 def test_last_use_is_written_once_a_minute(django_assert_num_queries) -> None:
-    token, raw = token_create(user=user_make(), name="a", scopes=["read"])
+    _, raw = token_create(user=user_make(), name="a", scopes=["read"])
 
     with django_assert_num_queries(2):
         token_user(raw=raw)

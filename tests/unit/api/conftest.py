@@ -1,121 +1,22 @@
-"""People with tokens, one imported competition, and a node that answers what a test wants.
+"""The fixtures of the REST interface."""
 
-Django is imported inside the fixtures: this file is read before the settings are known.
-"""
+from tests.unit.api.api_fixtures import (
+    anna,
+    anyone,
+    bundles_read,
+    fresh_throttles,
+    import_bundle,
+    node,
+    olga,
+    organiser,
+    participant,
+    paula,
+    score,
+    small,
+    stranger,
+)
 
-from __future__ import annotations
-
-import uuid
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
-
-if TYPE_CHECKING:
-    from rest_framework.test import APIClient
-
-    from touchstone.accounts.models import User
-    from touchstone.competitions.models import Competition
-    from touchstone.evaluations.models import Node
-
-    ImportBundle = Callable[..., Competition]
-    Score = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_throttles() -> Iterator[None]:
-    from django.core.cache import cache
-
-    cache.clear()
-    yield
-    cache.clear()
-
-
-@pytest.fixture
-def olga(db: None) -> User:
-    """An organiser."""
-    from tests.unit.api.api_helpers import make_user
-
-    return make_user("olga")
-
-
-@pytest.fixture
-def paula(db: None) -> User:
-    """A participant."""
-    from tests.unit.api.api_helpers import make_user
-
-    return make_user("paula")
-
-
-@pytest.fixture
-def anna(db: None) -> User:
-    """Somebody else."""
-    from tests.unit.api.api_helpers import make_user
-
-    return make_user("anna")
-
-
-@pytest.fixture
-def anyone(db: None) -> APIClient:
-    from tests.unit.api.api_helpers import client_for
-
-    return client_for(None)
-
-
-@pytest.fixture
-def organiser(olga: User) -> APIClient:
-    from tests.unit.api.api_helpers import client_for
-
-    return client_for(olga)
-
-
-@pytest.fixture
-def stranger(anna: User) -> APIClient:
-    from tests.unit.api.api_helpers import client_for
-
-    return client_for(anna)
-
-
-@pytest.fixture
-def import_bundle(olga: User, tmp_path: Path) -> ImportBundle:
-    from tests.unit.api.bundle_maker import write_bundle
-    from touchstone.competitions.services import competition_import
-
-    def make(**changes: str) -> Competition:
-        folder = write_bundle(tmp_path / uuid.uuid4().hex, **changes)
-        return competition_import(user=olga, archive=folder).competition
-
-    return make
-
-
-@pytest.fixture
-def small(import_bundle: ImportBundle) -> Competition:
-    return import_bundle()
-
-
-@pytest.fixture
-def participant(paula: User, small: Competition) -> APIClient:
-    """Paula, who has joined `small`."""
-    from tests.unit.api.api_helpers import client_for
-
-    client = client_for(paula)
-    answer = client.post("/api/v1/competitions/small/join", {"accept_terms": True}, format="json")
-    assert answer.status_code == 200, answer.content
-    return client
-
-
-@pytest.fixture
-def node(db: None) -> Node:
-    from touchstone.evaluations.services import node_create
-
-    return node_create(name="test-node")[0]
-
-
-@pytest.fixture
-def score(node: Node) -> Score:
-    """Evaluate a submission as a node would, with the given accuracy or verdict."""
-    from tests.unit.api.api_helpers import evaluate
-
-    return partial(evaluate, node)
+__all__ = [
+    "anna", "anyone", "bundles_read", "fresh_throttles", "import_bundle", "node", "olga", "organiser", "participant",
+    "paula", "score", "small", "stranger",
+]  # fmt: skip

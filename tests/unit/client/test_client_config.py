@@ -2,19 +2,11 @@ from __future__ import annotations
 
 import json
 import stat
-from pathlib import Path
 
 import pytest
 
 from touchstone_client import config
 from touchstone_client.errors import ClientError, ExitCode
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("TOUCHSTONE_URL", raising=False)
-    monkeypatch.delenv("TOUCHSTONE_TOKEN", raising=False)
 
 
 def test_stored_for_the_owner_only_and_read_back() -> None:

@@ -8,20 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = (
-    "torch",
-    "django",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "PIL",
-    "httpx",
-    "rich",
-    "pydantic",
-    "ruamel",
-    "onnx",
-    "celery",
-)
+#: pydantic is not here: typer itself uses it.
+HEAVY = ("torch", "django", "numpy", "pandas", "pyarrow", "PIL", "httpx", "rich", "ruamel", "onnx", "celery")
 _PROBE = """
 import json, sys
 from touchstone_client.cli import app

@@ -145,3 +145,31 @@ def test_a_damaged_download_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="arrived damaged"):
         client.download("c", "s", SplitFile("x.csv", "0" * 64, 7), target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wait_survives_a_restart_of_the_server() -> None:
+    page = {"items": [], "next_after": 3, "status": "running", "final": False, "queue_position": None}
+    last = {
+        "id": "s1", "competition": "c", "phase": "p", "kind": "code", "status": "scored", "final": True,
+        "participant": "me", "message": "", "created_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    answers: list[Answer] = [
+        httpx.Response(200, json=page),
+        httpx.ConnectError("refused"),
+        httpx.Response(502, text="<html>"),
+        httpx.ReadError("cut"),
+        httpx.Response(200, json={**page, "final": True}),
+        httpx.Response(200, json=last),
+    ]
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = Client("https://a.example", transport=httpx.MockTransport(handle))
+    assert client.wait("s1", timeout=600).status == "scored"
+    assert seen[1].endswith("/submissions/s1/events?after=3")

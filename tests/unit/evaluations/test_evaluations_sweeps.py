@@ -139,6 +139,7 @@ def test_a_dead_broker_breaks_nothing(monkeypatch) -> None:
         raise ConnectionRefusedError("no Redis")
 
     monkeypatch.setattr(celery_app, "send_task", refused)
+    monkeypatch.setattr("touchstone.core.tasks._quiet_until", 0.0)
     run = queued_run(deadline=past())
 
     assert runs_sweep().nudged == 1

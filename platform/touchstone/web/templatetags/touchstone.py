@@ -114,11 +114,10 @@ def day(value: datetime) -> SafeString:
 
 
 @register.simple_tag
-def interval_svg(mark: Interval | None, text: str = "", extra: str = "") -> SafeString | str:
-    """A small interval: track, bar, dot. `text` is what a screen reader says; without one it is decoration."""
+def interval_svg(mark: Interval | None, extra: str = "") -> SafeString | str:
+    """A small interval: track, bar, dot. Decoration: the same numbers stand beside it as text."""
     if mark is None:
         return ""
-    label = format_html('role="img" aria-label="{}"', text) if text else format_html('aria-hidden="true"')
     ideal = (
         format_html('<line class="iv-ideal" x1="{0}" x2="{0}" y1="0" y2="12"></line>', mark.ideal) if mark.ideal else ""
     )
@@ -128,10 +127,10 @@ def interval_svg(mark: Interval | None, text: str = "", extra: str = "") -> Safe
         else ""
     )
     return format_html(
-        '<svg class="{}" height="12" {}><line class="iv-track" x1="0" x2="100%" y1="6" y2="6"></line>{}{}'
+        '<svg class="{}" height="12" aria-hidden="true" focusable="false">'
+        '<line class="iv-track" x1="0" x2="100%" y1="6" y2="6"></line>{}{}'
         '<circle class="iv-dot" cx="{}" cy="6" r="3"></circle></svg>',
         extra or "interval",
-        label,
         ideal,
         bar,
         mark.dot,
@@ -143,7 +142,8 @@ def meter(used: int, total: int) -> SafeString:
     """How much of an allowance is used, as a bar beside the same words."""
     share = 100.0 if total <= 0 else min(100.0, 100.0 * used / total)
     return format_html(
-        '<svg class="meter" height="6" aria-hidden="true"><rect class="meter-track" width="100%" height="6" rx="3"></rect>'
+        '<svg class="meter" height="6" aria-hidden="true">'
+        '<rect class="meter-track" width="100%" height="6" rx="3"></rect>'
         '<rect class="meter-fill" width="{}%" height="6" rx="3"></rect></svg>',
         f"{share:.1f}",
     )
@@ -162,7 +162,9 @@ register.filter("direction", present.direction)
 @register.filter
 def breakable(key: str) -> SafeString:
     """A result key that may break after its dots, underscores and brackets."""
-    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in re.findall(r"[^._\[=]*[._\[=]?", key) if part))
+    return format_html_join(
+        mark_safe("<wbr>"), "{}", ((part,) for part in re.findall(r"[^._\[=]*[._\[=]?", key) if part)
+    )
 
 
 @register.filter

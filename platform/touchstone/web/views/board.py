@@ -33,7 +33,9 @@ _LIMIT = 50
 def _query(request: HttpRequest) -> boards.Query:
     get = request.GET
     cols = ",".join(key for part in get.getlist("cols") for key in part.split(",") if key)
-    return boards.Query(sort=get.get("sort", "")[:300], q=get.get("q", "")[:100], cols=cols[:4000], after=get.get("after", "")[:400])
+    return boards.Query(
+        sort=get.get("sort", "")[:300], q=get.get("q", "")[:100], cols=cols[:4000], after=get.get("after", "")[:400]
+    )
 
 
 def _etag(request: HttpRequest, board: Leaderboard, *extra: object) -> str:
@@ -91,7 +93,13 @@ def _who(shown: Frame) -> tuple[object, ...]:
 def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str, Any]:
     query = _query(request)
     result = leaderboard_page(
-        leaderboard=found, user=request.user, sort=query.sort, q=query.q, cols=query.cols, after=query.after, limit=_LIMIT
+        leaderboard=found,
+        user=request.user,
+        sort=query.sort,
+        q=query.q,
+        cols=query.cols,
+        after=query.after,
+        limit=_LIMIT,
     )
     counts = boards.column_counts(found, result.columns) if result.rows else {}
     return context(

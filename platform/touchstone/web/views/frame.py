@@ -15,7 +15,6 @@ from touchstone.competitions.models import Competition, Participation, Phase
 from touchstone.core.clock import now
 
 
-
 @dataclass(frozen=True)
 class PhaseItem:
     """A phase and whether it is `upcoming`, `open` or `closed`."""
@@ -128,5 +127,7 @@ def submit_command(shown: Frame, *, phase: Phase | None = None) -> str:
     """The exact line that submits a file to the open (or next, or last) phase."""
     chosen = phase or shown.current or shown.next or shown.phases[-1].phase
     kinds = shown.competition.spec["submission"]["kinds"]
-    name = {"predictions": "predictions.csv", "model": "model.onnx", "container": "image.tar", "code": "code.zip"}[kinds[0]]
+    name = {"predictions": "predictions.csv", "model": "model.onnx", "container": "image.tar", "code": "code.zip"}[
+        kinds[0]
+    ]
     return f"touchstone submit {shown.competition.slug}/{chosen.slug} {name} --wait"

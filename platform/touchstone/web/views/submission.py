@@ -33,7 +33,15 @@ _STEPS = {"rejected": "bad", "failed": "bad", "cancelled": "done", "scored": "go
 def _version(view: RunView) -> str:
     """Changes when the page would: a poll that brings nothing new is answered with 204 and moves nothing."""
     last = view.events[-1].sequence if view.events else 0
-    state = (view.status, view.attempt, last, view.position, view.nodes_online, len(view.log), view.run.cancel_requested)
+    state = (
+        view.status,
+        view.attempt,
+        last,
+        view.position,
+        view.nodes_online,
+        len(view.log),
+        view.run.cancel_requested,
+    )
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 
@@ -97,11 +105,12 @@ def state(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask for the run to end."""
     found = submission_get(user=request.user, id=pk)
+    ended_before = found.run.status in present.FINAL_STATES
     run = run_cancel(run=found.run, user=request.user)
-    if run.status == "cancelled":
-        messages.success(request, _("The run is cancelled."))
-    elif run.cancel_requested:
-        messages.info(request, _("The run will stop within seconds."))
-    else:
+    if ended_before:
         messages.info(request, _("The run had ended before."))
+    elif run.status == "cancelled":
+        messages.success(request, _("The run is cancelled."))
+    else:
+        messages.info(request, _("The run will stop within seconds."))
     return redirect("web:submission", pk)

@@ -3,6 +3,7 @@ import pytest
 
 from runners.attacks.fgsm import fgsm
 from runners.attacks.geometry import distance, into_ball, random_start
+from runners.attacks.minimum import minimal
 from runners.attacks.pgd import pgd
 from tests.factories.runner_models import NetModel, digits, linear_model
 
@@ -105,6 +106,33 @@ def test_bisection_brings_examples_nearer():
     assert hit.mean() > 0.9
     assert (near[hit] <= far[hit] * (1 + 1e-6)).all()
     assert np.median(near[hit]) < 0.95 * np.median(far[hit])
+
+
+def test_bisection_finds_the_near_example_that_a_large_budget_misses():
+    # Wrong where the first coordinate is 1 or more, or the second 0.3 or more.
+    first = np.eye(2)
+    model = NetModel([first, np.array([[0.0, 1000.0], [0.0, 1000.0]])], [np.array([-1.0, -0.3]), np.array([1e-6, 0.0])])
+    x, y = np.zeros((3, 2), dtype=np.float32), np.zeros(3, dtype=np.int64)
+
+    def attack(index, radius):
+        point = np.zeros((index.size, 2), dtype=np.float32)
+        large = radius >= 1
+        point[large, 0], point[~large, 1] = radius[large], radius[~large]
+        return point, model.predict(point).argmax(axis=1) != 0
+
+    options = {"eps": 1.5, "norm": "l2", "value_range": (-2.0, 2.0)}
+    far, _ = minimal(model, attack, x, y, **options, bisections=0)
+    near, found = minimal(model, attack, x, y, **options, bisections=3)
+    assert found.all()
+    assert distance(far, x, "l2") == pytest.approx(np.ones(3), rel=1e-4)
+    assert distance(near, x, "l2") == pytest.approx(np.full(3, 0.3), rel=1e-4)
+
+
+def test_without_restarts_nothing_is_random():
+    model, x, y = digits()
+    options = {"norm": "linf", "eps": 0.1, "value_range": (0, 1), "restarts": 0, "bisections": 2}
+    first, second = (pgd(model, x[:50], y[:50], **options, rng=np.random.default_rng(seed)) for seed in (1, 2))
+    assert (first == second).all()
 
 
 def test_fooled_items_leave_early():

@@ -141,14 +141,21 @@ def test_inputs_are_left_unread_when_not_wanted(tmp_path: Path) -> None:
         ({"inputs.csv": "id,a\na,0\n"}, Parts(input=TABULAR), ("columns", "inputs.csv")),
         ({"inputs.csv": "id,a,b,label\na,0,0,no\n"}, Parts(input=TABULAR), ("columns", "inputs.csv")),
         ({"inputs.csv": "id,a,b\na,0,0\n"}, Parts(input=ARRAY), ("input_kind", "inputs.csv")),
-        ({"inputs.csv": "id,a,b\nz,0,0\n", "labels.csv": "id,label\na,no\n"}, Parts(input=TABULAR), ("ids", "inputs.csv")),
+        (
+            {"inputs.csv": "id,a,b\nz,0,0\n", "labels.csv": "id,label\na,no\n"},
+            Parts(input=TABULAR),
+            ("ids", "inputs.csv"),
+        ),
         ({"inputs.npz": "PK\x03\x04 cut"}, Parts(input=ARRAY), ("npz", "inputs.npz")),
         ({"inputs/a.png": "no image"}, Parts(input=IMAGE), ("image", "inputs")),
-        ({"labels.csv": "id,label\na,no\n", "attributes.csv": "id,race\nz,x\n"},
-         Parts(attributes={"race": AttributeSpec(privileged="x")}), ("ids", "attributes.csv")),
+        (
+            {"labels.csv": "id,label\na,no\n", "attributes.csv": "id,race\nz,x\n"},
+            Parts(attributes={"race": AttributeSpec(privileged="x")}),
+            ("ids", "attributes.csv"),
+        ),
         ({}, Parts(), ("empty", "")),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_with_its_file(
     tmp_path: Path, files: dict[str, str], spec: Parts, expected: tuple[str, str]
 ) -> None:
@@ -204,7 +211,8 @@ def test_images_of_another_size_or_depth_are_told(tmp_path: Path, size: tuple[in
 
 def _rules(**changes: Any) -> DataRules:
     base: dict[str, Any] = {
-        "task": TASK, "input": None, "attributes": {}, "aggregate": None, "declared": (), "scored": ("test",), "asked": False,
+        "task": TASK, "input": None, "attributes": {}, "aggregate": None, "declared": (),
+        "scored": ("test",), "asked": False,
     }  # fmt: skip
     return DataRules(**(base | changes))
 

@@ -76,7 +76,7 @@ def _oci(*, packed: bool = True) -> Files:
 
 
 def _tar(path: Path, files: Files, *extra: tarfile.TarInfo) -> Path:
-    with tarfile.open(path, "w") as archive:
+    with tarfile.open(path, "w", errors="surrogateescape") as archive:
         for name, raw in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(raw)
@@ -203,6 +203,13 @@ def test_hostile_entries_are_refused_by_the_check_and_by_the_copy(
     assert [defect.code for defect in report.defects] == [code]
     assert [defect.code for defect in caught.value.defects] == [code]
     assert not (tmp_path / "out.tar").exists()
+
+
+def test_a_name_that_is_no_text_can_be_reported(tmp_path: Path) -> None:
+    path = _tar(tmp_path / "image.tar", _old(), _entry("\udcff\udcfe"))
+    report = check_container(path, resources=RESOURCES)
+    assert report.defects[0].where == "??"
+    assert report.json().encode("utf-8")
 
 
 @pytest.mark.parametrize("files", [_old(), _oci()])

@@ -81,18 +81,26 @@ TABLE = _parquet(pd.DataFrame({"id": IDS, "score": [0.1, 0.9, 0.5]}))
         (b"id,score\n01,0.1\n2,0.9\n3,0.9\n", "missing_ids", "1 of 3 ids missing: 1"),
         (GOOD + b"4,0.1\n", "unknown_ids", "1 row with an id that the split does not have: 4"),
         (GOOD + b"3,0.1\n", "duplicate_ids", "1 id more than once: 3"),
-        (b"id,score\n1,nan\n2,inf\n3,\n", "not_finite", "3 rows with a missing, NaN or infinite `score`: row 1 (id 1): nan"),
+        (b"id,score\n1,nan\n2,inf\n3,\n", "not_finite", "3 rows with a missing, NaN or infinite `score`: row 1"),
         (b"id,score\n1,1.5\n2,-0.1\n3,0\n", "out_of_range", "2 rows with `score` outside 0 to 1: row 1 (id 1): 1.5"),
         (b"id,score\n1,high\n2,0.1\n3,0\n", "number", "no number in row 1: 'high'"),
-        (b"id,p_no,p_yes\n1,0.5,0.4\n2,0,1\n3,1,0\n", "not_normalised", "1 row whose probabilities do not sum to one: row 1 (id 1): 0.9"),
-        (b"id,prediction\n1,maybe\n2,no\n3,\n", "unknown_class", "2 rows with a prediction that is no class: row 1 (id 1): 'maybe'"),
+        (b"id,p_no,p_yes\n1,0.5,0.4\n2,0,1\n3,1,0\n", "not_normalised", "do not sum to one: row 1 (id 1): 0.9"),
+        (b"id,prediction\n1,maybe\n2,no\n3,\n", "unknown_class", "2 rows with a prediction that is no class: row 1"),
         (b"id,score\n1,0.1,7\n2,1\n3,1\n", "unreadable", "Expected 2 columns, got 3"),
         (b"id,score\n" + b"1,0.5\n" * 20_000, "rows", "at most"),
         (b"id,score\n" + b"x" * 20_000_000, "too_large", "such a table needs less than"),
-        (_parquet(pd.DataFrame({"id": IDS, "prediction": [0.0, 1.0, 0.0]})), "type", "`prediction` holds double, not text"),
-        (_parquet(pd.DataFrame({"id": ["1", None, "3"], "score": [0.1, 0.2, 0.3]})), "empty_ids", "1 row without an id"),
+        (
+            _parquet(pd.DataFrame({"id": IDS, "prediction": [0.0, 1.0, 0.0]})),
+            "type",
+            "`prediction` holds double, not text",
+        ),
+        (
+            _parquet(pd.DataFrame({"id": ["1", None, "3"], "score": [0.1, 0.2, 0.3]})),
+            "empty_ids",
+            "1 row without an id",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told(tmp_path: Path, content: bytes, code: str, message: str) -> None:
     fault = _fault(tmp_path / "file.csv", content)
     _, defects = check_predictions(tmp_path / "file.csv", task=BINARY, ids=IDS)

@@ -252,6 +252,8 @@ def test_a_model_goes_through_every_stage(world, serve):
     # Results stand in the competition's order, though cheap metrics were first.
     assert [r.key for r in result.results][:5:4] == ["pgd.robust_accuracy", "performance.accuracy"]
     assert {r.state for r in result.results} == {"ok"}
+    truth = (world.x @ W > 0) == (world.labels == "yes")
+    assert result.results[4].value == truth.mean()
     assert result.log == "hello\ufffd \ufffd"
     assert result.peak_memory == 12345
     assert model.closed

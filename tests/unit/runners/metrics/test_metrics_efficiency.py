@@ -51,6 +51,14 @@ def test_exponent_is_that_of_the_power_with_the_constant_subtracted(name, expone
     assert fit.r2 > 0.99
 
 
+def test_times_are_never_made_of_negative_parts():
+    for times in (SIZES[::-1] * 1e-3, np.maximum(SIZES - 5, 1e-3), SIZES**1.5 * 1e-3):
+        assert all(c.a >= 0 and c.b >= 0 for c in classes(SIZES, times))
+        fit = power_law(SIZES, times)
+        assert fit.a >= 0
+        assert fit.b >= 0
+
+
 def test_interval_covers_the_exponent():
     rng = np.random.default_rng(3)
     hits = 0

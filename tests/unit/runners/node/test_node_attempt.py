@@ -85,7 +85,7 @@ def test_events_and_result_reach_the_server_and_nothing_is_left(attempt_of, tmp_
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGSEGV, "killed by SIGSEGV")]
+    ("number", "words"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGTERM, "killed by SIGTERM")]
 )
 def test_a_judge_that_dies_is_a_platform_fault(attempt_of, number: int, words: str) -> None:
     server = Server()

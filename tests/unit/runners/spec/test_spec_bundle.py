@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,9 +110,11 @@ def test_truncated_zips_are_refused(tmp_path: Path, cut: int) -> None:
 
 
 def test_damage_found_while_unpacking_leaves_nothing(tmp_path: Path) -> None:
-    path = _zip(
-        tmp_path / "a.zip", lambda a: (a.writestr("first", "x"), a.writestr("x", bytes(range(256)), 0)) and None
-    )
+    def write(archive: zipfile.ZipFile) -> None:
+        archive.writestr("first", "x")
+        archive.writestr("x", bytes(range(256)), zipfile.ZIP_STORED)
+
+    path = _zip(tmp_path / "a.zip", write)
     raw = bytearray(path.read_bytes())
     raw[raw.index(bytes(range(256))) + 5] ^= 0xFF  # the checksum no longer fits
     path.write_bytes(raw)
@@ -133,17 +134,19 @@ def test_an_entry_that_lies_about_its_size_is_cut_off(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(ArchiveError):
         extract_zip(path, tmp_path / "out")
-    assert zlib.crc32(b"") == 0
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_good_zip_is_unpacked_with_plain_modes(tmp_path: Path) -> None:
     info = zipfile.ZipInfo("bin/run")
     info.external_attr = (stat.S_IFREG | 0o4777) << 16
-    path = _zip(
-        tmp_path / "a.zip",
-        lambda a: (a.writestr("d/", ""), a.writestr(info, "hi"), a.writestr("main.py", "1")) and None,
-    )
+
+    def write(archive: zipfile.ZipFile) -> None:
+        archive.writestr("d/", "")
+        archive.writestr(info, "hi")
+        archive.writestr("main.py", "1")
+
+    path = _zip(tmp_path / "a.zip", write)
 
     facts = extract_zip(path, tmp_path / "out")
 

@@ -15,7 +15,8 @@ from runners.spec.files import part_of, split_digest, split_files
         ("labels.csv", "labels"), ("labels.parquet", "labels"), ("attributes.csv", "attributes"),
         ("clusters.parquet", "clusters"), ("inputs.npz", "inputs"), ("inputs/a b.png", "inputs"),
         ("inputs/a.jpg", "inputs"), ("inputs/a/b.png", None), ("labels.pkl", None), ("README.md", None),
-        ("x/labels.csv", None), ("inputs/a.svg", None), ("labels.npz", None),
+        ("x/labels.csv", None), ("inputs/a.svg", None),
+        ("inputs/\udcff.png", None), ("inputs/a\nb.png", None), ("labels.npz", None),
     ],
 )  # fmt: skip
 def test_names_have_their_part(name: str, part: str | None) -> None:

@@ -26,7 +26,8 @@ def test_shorthands_are_in_the_schema() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import runners.spec, sys; print([m for m in ('numpy', 'pyarrow', 'PIL', 'torch', 'django') if m in sys.modules])"
+    heavy = "numpy", "pyarrow", "PIL", "torch", "django"
+    code = f"import runners.spec, sys; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PUBLISHED.parents[1]
     )

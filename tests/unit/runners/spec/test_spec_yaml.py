@@ -55,6 +55,8 @@ def test_lines_are_those_of_keys_and_items() -> None:
         ("a: [1\nb: 2\n", "yaml", 2),
         ("a: 1\n\tb: 2\n", "yaml", 2),
         ("a: 1\nb: \x07\n", "yaml", 2),
+        ('a: "x\\0"\n', "character", 1),
+        ('a: 1\n"\\ud800": 2\n', "character", 2),
         ("", "empty", 1),
         ("[" * 1000, "too_large", 1),
         ("a: " + "[" * 30 + "]" * 30, "too_large", 1),

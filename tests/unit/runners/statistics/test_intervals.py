@@ -61,4 +61,5 @@ def test_quantile_interval_is_open_where_the_sample_is_small():
     _, low, high = quantile_interval(np.arange(30.0), 0.95)
     assert low is not None
     assert high is None
-    assert quantile_interval(np.arange(100.0), 0.95)[2] is not None
+    assert quantile_interval(np.arange(71.0), 0.95)[2] is None
+    assert quantile_interval(np.arange(72.0), 0.95)[2] is not None

@@ -1,0 +1,233 @@
+"""Submissions in real sandboxes: honest ones are asked, broken and hostile ones get the right verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from runners.contract import Verdict
+from runners.engines.base import Engine
+from runners.errors import ParticipantFault
+from runners.models.served import ServedModel, open_model
+from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
+
+Open = Callable[..., ServedModel]
+INPUT = InputSpec(kind="array", shape=(3,), range=(-10.0, 10.0))
+TASK = TaskSpec(kind="multiclass", classes=("a", "b", "c", "d"))
+RNG = np.random.default_rng(3)
+SERVE = "import numpy as np, os, sys, time\nfrom touchstone_client import serve\n"
+
+
+@pytest.fixture
+def opened(engine: Engine, run_name: str, tmp_path: Path) -> Iterator[Open]:
+    made: list[ServedModel] = []
+
+    def run(
+        content: str | bytes, *, seconds: float = 30.0, output: str = "probabilities", **resources: object
+    ) -> ServedModel:
+        folder = tmp_path / f"submission-{len(made)}"
+        folder.mkdir()
+        kind, name = ("code", "main.py") if isinstance(content, str) else ("model", "model.onnx")
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        model = open_model(
+            engine, kind=kind, folder=folder, input=INPUT.model_copy(update={"output": output}), task=TASK,
+            resources=ResourceSpec(**{"memory": 2**29, "start": 20.0, **resources}), run=run_name, attempt=1, workdir=tmp_path,
+            deadline=time.monotonic() + seconds,
+        )  # fmt: skip
+        made.append(model)
+        return model
+
+    yield run
+    for model in made:
+        model.close()
+
+
+def _x(n: int) -> np.ndarray:
+    return RNG.normal(size=(n, 3)).astype(np.float32)
+
+
+def test_code_is_asked_in_batches_and_leaves_nothing(opened: Open, tmp_path: Path) -> None:
+    code = SERVE + (
+        "calls = []\n"
+        "def predict(x):\n"
+        "    calls.append(len(x)); print(len(x), x.dtype, flush=True)\n"
+        "    y = np.abs(x[:, [0, 1, 2, 0]]) + 1; return y / y.sum(1, keepdims=True)\n"
+        "serve(predict)"
+    )
+    with opened(code) as model:
+        x = _x(600)
+        found = model.predict(x)
+        expected = np.abs(x[:, [0, 1, 2, 0]].astype(np.float64)) + 1
+        np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), rtol=1e-5)
+        assert found.sum(1) == pytest.approx(np.ones(600), abs=1e-12)
+        assert model.predict(x[:0]).shape == (0, 4)
+        assert (model.queries, model.calls) == (600, 3)
+        assert model.access == {"queries"}
+        assert "model" in model.reasons["gradients"]
+        with pytest.raises(NotImplementedError):
+            model.gradient(x, np.zeros(600, np.int64))
+        assert (model.peak_memory() or 0) > 2**20
+        assert model.exit() is None
+    assert model.logs().splitlines() == [b"256 float32", b"256 float32", b"88 float32"]
+    assert not list(tmp_path.glob("channel-*"))
+
+
+def test_logits_become_probabilities(opened: Open) -> None:
+    model = opened(SERVE + "serve(lambda x: x[:, [0, 1, 2, 0]] * 100)", output="logits")
+    x = _x(5)
+    z = x[:, [0, 1, 2, 0]].astype(np.float64) * 100
+    expected = np.exp(z - z.max(1, keepdims=True))
+    np.testing.assert_allclose(model.predict(x), expected / expected.sum(1, keepdims=True), atol=1e-4)
+
+
+GOOD = "y = np.full((len(x), 4), 0.25); "
+#: name, body of predict on its third call, verdict, part of the message
+BROKEN = [
+    ("wrong-shape", "return y[:, :3]", Verdict.INVALID_OUTPUT, r"shape \[2, 3\], expected \[2, 4\]"),
+    ("one-column", "return y[:, 0]", Verdict.INVALID_OUTPUT, r"shape \[2\]"),
+    ("one-row-less", "return y[1:]", Verdict.INVALID_OUTPUT, r"shape \[1, 4\]"),
+    ("nan", "y[1, 2] = np.nan; return y", Verdict.INVALID_OUTPUT, "item 5 is not finite"),
+    ("infinite", "y[0, 0] = np.inf; return y", Verdict.INVALID_OUTPUT, "item 4 is not finite"),
+    ("sum", "return y * 1.1", Verdict.INVALID_OUTPUT, "does not sum to 1"),
+    ("negative", "y[:, 0] = -0.5; y[:, 1] = 1.0; return y", Verdict.INVALID_OUTPUT, "outside"),
+    ("exception", "raise ValueError('secret of the input')", Verdict.CRASH, "status 500"),
+    ("exit", "os._exit(7)", Verdict.CRASH, "exit code 7"),
+    ("exit-zero", "os._exit(0)", Verdict.CRASH, "exit code 0"),
+    ("signal", "os.kill(os.getpid(), 11)", Verdict.CRASH, "SIGSEGV"),
+    ("memory", "a = np.ones(2**28); return y", Verdict.MEMORY, "512 MiB"),
+    ("hang", "time.sleep(60)", Verdict.TIMEOUT, "did not finish"),
+    ("huge", "return np.zeros((len(x), 10**6))", Verdict.OUTPUT_LIMIT, "too large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "verdict", "message"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
+def test_what_goes_wrong_half_way(opened: Open, body: str, verdict: Verdict, message: str) -> None:
+    code = (
+        SERVE
+        + f"n = 0\ndef predict(x):\n    global n; n += 1; {GOOD}\n    if n < 3: return y\n    {body}\nserve(predict)"
+    )
+    model = opened(code, seconds=6.0)
+    x = _x(2)
+    model.predict(x)
+    model.predict(x)
+    with pytest.raises(ParticipantFault, match=message) as caught:
+        model.predict(x)
+    assert caught.value.verdict is verdict
+    assert caught.value.hint
+    assert "secret" not in caught.value.message
+
+
+STILLBORN = [
+    ("exits", "print('no weights here'); sys.exit(3)", Verdict.CRASH, "exit code 3", "no weights here"),
+    ("imports", "import no_such_module", Verdict.CRASH, "exit code 1", "No module named 'no_such_module'"),
+    ("never-dials", "print('loading'); time.sleep(60)", Verdict.TIMEOUT, "not ready 2 s", "loading"),
+    ("memory", "a = np.ones(2**28)", Verdict.MEMORY, "512 MiB", ""),
+    (
+        "dials-and-hangs",
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET']); time.sleep(60)",
+        Verdict.TIMEOUT, "not ready", "",
+    ),
+    (
+        "speaks-something-else",
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
+        "s.recv(9); s.sendall(b'SSH-2.0-x\\r\\n\\r\\n'); time.sleep(60)",
+        Verdict.INVALID_OUTPUT, "does not begin with an HTTP status line", "",
+    ),
+    (
+        "hangs-up",
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
+        "s.recv(9); s.close(); time.sleep(60)",
+        Verdict.CRASH, "hung up while starting", "",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "message", "log"), [row[1:] for row in STILLBORN], ids=[row[0] for row in STILLBORN]
+)
+def test_what_goes_wrong_at_the_start(opened: Open, body: str, verdict: Verdict, message: str, log: str) -> None:
+    with pytest.raises(ParticipantFault, match=message) as caught:
+        opened(SERVE + body, start=2.0)
+    assert caught.value.verdict is verdict
+    assert log in caught.value.hint
+
+
+def _onnx(*nodes: onnx.NodeProto, batch: object = "n", **constants: np.ndarray) -> bytes:
+    graph = helper.make_graph(
+        list(nodes), "g", [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+W, B = RNG.normal(size=(3, 4)).astype(np.float32), RNG.normal(size=4).astype(np.float32)
+LINEAR = helper.make_node("Gemm", ["pixels", "w", "b"], ["z"])
+SOFTMAX = helper.make_node("Softmax", ["z"], ["y"], axis=-1)
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 4])
+def test_a_model_gives_answers_and_gradients(opened: Open, engine: Engine, batch: object) -> None:
+    _needs_runtime(engine)
+    model = opened(_onnx(LINEAR, SOFTMAX, w=W, b=B, batch=batch), memory=2**30)
+    x, y = _x(70), RNG.integers(0, 4, 70)
+    z = x.astype(np.float64) @ W + B
+    p = _softmax(z)
+    np.testing.assert_allclose(model.predict(x), p, atol=1e-6)
+    assert model.access == {"queries", "gradients"}
+    found = model.gradient(x, y)
+    np.testing.assert_allclose(found.loss, -np.log(p[np.arange(70), y]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.gradient, (p - np.eye(4)[y]) @ W.T, atol=1e-5)
+    np.testing.assert_allclose(_softmax(found.logits), p, atol=1e-6)
+    margin = model.gradient(x, y, loss="margin")
+    others = np.where(np.eye(4)[y] > 0, -np.inf, z)
+    np.testing.assert_allclose(margin.loss, others.max(1) - z[np.arange(70), y], atol=1e-5)
+    np.testing.assert_allclose(margin.gradient, (W[:, others.argmax(1)] - W[:, y]).T, atol=1e-5)
+
+
+def test_a_saturated_model_keeps_its_gradient(opened: Open, engine: Engine) -> None:
+    _needs_runtime(engine)
+    model = opened(_onnx(LINEAR, SOFTMAX, w=W * 1000, b=B), memory=2**30)
+    x = _x(8)
+    worst = model.predict(x).argmin(1)
+    assert np.abs(model.gradient(x, worst).gradient).max(1).min() > 1.0
+
+
+def test_an_operator_without_gradient_leaves_queries(opened: Open, engine: Engine) -> None:
+    _needs_runtime(engine)
+    nodes = (helper.make_node("Gemm", ["pixels", "w", "b"], ["z"]), helper.make_node("Hardmax", ["z"], ["y"], axis=-1))
+    model = opened(_onnx(*nodes, w=W, b=B), memory=2**30)
+    assert model.access == {"queries"}
+    assert "Hardmax" in model.reasons["gradients"]
+    x = _x(5)
+    np.testing.assert_array_equal(model.predict(x).argmax(1), (x @ W + B).argmax(1))
+
+
+def test_a_truncated_model_is_the_participant_s_crash(opened: Open, engine: Engine) -> None:
+    _needs_runtime(engine)
+    with pytest.raises(ParticipantFault) as caught:
+        opened(_onnx(LINEAR, SOFTMAX, w=W, b=B)[:-40], memory=2**30)
+    assert caught.value.verdict is Verdict.CRASH
+    assert "Error" in caught.value.hint
+
+
+def test_the_run_s_time_is_over_before_it_starts(opened: Open) -> None:
+    with pytest.raises(ParticipantFault, match="over before") as caught:
+        opened(SERVE, seconds=-1.0)
+    assert caught.value.verdict is Verdict.TIMEOUT
+
+
+def _needs_runtime(engine: Engine) -> None:
+    if engine.name == "docker" and not engine.has_image("touchstone/runtime:1"):
+        pytest.skip("no runtime image; run `make image-base`")

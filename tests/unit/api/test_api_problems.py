@@ -1,0 +1,132 @@
+"""Every error has one shape, whatever went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import override_settings
+from rest_framework.test import APIClient
+
+from tests.unit.api.api_helpers import client_for, problem
+from touchstone.accounts.models import User
+from touchstone.api.views import account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/api/v1/", "/api/v1/nothing", "/api/v1/me/", "/api/v1/competitions/", "/api/v1/submissions/1", "/api/v1/a/b/c"],
+)
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+def test_404(anyone: APIClient, address: str, method: str) -> None:
+    body = problem(getattr(anyone, method)(address), 404, "not_found")
+    assert "/api/v1/schema" in body["hint"]
+
+
+def test_405_says_what_is_allowed(paula: User) -> None:
+    answer = client_for(paula).put("/api/v1/competitions", {}, format="json")
+    problem(answer, 405, "method_not_allowed")
+    assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
+
+
+def test_415(paula: User) -> None:
+    answer = client_for(paula).post("/api/v1/uploads", "a=1", content_type="application/x-www-form-urlencoded")
+    problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1]", '"x"', "null", "nan", '{"a": NaN}', "\xff", "[" * 100_000])
+def test_json_that_is_none(paula: User, text: str) -> None:
+    answer = client_for(paula).generic(
+        "POST", "/api/v1/uploads", text.encode("latin-1"), content_type="application/json"
+    )
+    if text == "":
+        assert {error["code"] for error in problem(answer, 400, "invalid")["errors"]} == {"required"}
+    else:
+        problem(answer, 400, "malformed_json")
+
+
+def test_json_too_large_is_refused_unread(paula: User) -> None:
+    text = json.dumps({"name": "x" * 2**20})
+    answer = client_for(paula).generic("POST", "/api/v1/uploads", text.encode(), content_type="application/json")
+    problem(answer, 413, "too_large")
+
+
+def test_a_form_that_is_none(paula: User) -> None:
+    answer = client_for(paula).generic("POST", "/api/v1/submissions", b"x", content_type="multipart/form-data")
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    def fail(error: Exception) -> None:
+        def get(self: Any, request: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(account.Me, "get", get)
+
+    return fail
+
+
+def test_a_bug_is_a_500_with_a_request_id_and_no_secrets(
+    paula: User, broken: Callable[[Exception], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    broken(RuntimeError("the password is swordfish"))
+    client = client_for(paula)
+    answer = client.get("/api/v1/me", headers={"X-Request-ID": "abcdefgh-1"})
+    body = problem(answer, 500, "internal_error")
+    assert body["request_id"] == "abcdefgh-1"
+    assert "swordfish" not in answer.content.decode()
+    assert "swordfish" in caplog.text
+
+
+def test_a_database_that_is_away_is_a_503_to_try_again(paula: User, broken: Callable[[Exception], None]) -> None:
+    broken(OperationalError("connection refused"))
+    answer = client_for(paula).get("/api/v1/me")
+    problem(answer, 503, "unavailable")
+    assert answer["Retry-After"] == "2"
+
+
+def test_too_many_requests(paula: User, anna: User) -> None:
+    with override_settings(TOUCHSTONE_API_RATES={"caller": "2/min", "address": None}):
+        client = client_for(paula)
+        assert [client.get("/api/v1/me").status_code for _ in range(2)] == [200, 200]
+        answer = client.get("/api/v1/me")
+        problem(answer, 429, "throttled")
+        assert 0 < int(answer["Retry-After"]) <= 60
+        assert client_for(anna).get("/api/v1/me").status_code == 200
+
+
+def test_too_many_requests_of_an_address(anyone: APIClient) -> None:
+    with override_settings(TOUCHSTONE_API_RATES={"address": "1/min"}):
+        assert anyone.get("/api/v1/competitions").status_code == 200
+        # What a caller claims about its address does not help.
+        answer = anyone.get("/api/v1/competitions", headers={"X-Forwarded-For": "10.0.0.1"})
+        problem(answer, 429, "throttled")
+
+
+def test_behind_a_proxy_each_address_counts_alone(anyone: APIClient) -> None:
+    proxied = {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}
+    with override_settings(TOUCHSTONE_API_RATES={"address": "1/min"}, **proxied):
+        codes = [
+            anyone.get("/api/v1/competitions", headers={"X-Forwarded-For": text}).status_code
+            for text in ("9.9.9.9, 10.0.0.1", "8.8.8.8, 10.0.0.1", "10.0.0.2")
+        ]
+    assert codes == [200, 429, 200]
+
+
+def test_answers_are_not_kept_by_caches(paula: User) -> None:
+    answer = client_for(paula).get("/api/v1/me")
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Vary"] == "Authorization, Cookie"
+
+
+def test_json_is_answered_whatever_is_accepted(anyone: APIClient) -> None:
+    for accept in ("text/html", "application/xml", "*/*", "image/png;q=0.1"):
+        answer = anyone.get("/api/v1/competitions", headers={"Accept": accept})
+        assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")

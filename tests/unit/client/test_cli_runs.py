@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runners.contract import Verdict
+from touchstone.accounts.models import User
+from touchstone.submissions.models import Submission
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def made(run: Callable, as_paula: User, predictions: Path) -> str:
+    return str(run("submit", "small/now", predictions).out.strip())
+
+
+def test_status(run: Callable, made: str, score: Callable) -> None:
+    done = run("status", made)
+    assert done.code == 0
+    assert f"submission\t{made}" in done.out
+    assert "status\treceived" in done.out
+    score(made)
+    assert run("status", made, "--json").json["submission"]["status"] == "scored"
+
+
+def test_status_of_a_failure_explains_and_only_watching_fails(run: Callable, made: str, score: Callable) -> None:
+    score(made, verdict=Verdict.CRASH, message="It fell over.", results=())
+    done = run("status", made)
+    assert done.code == 0
+    assert "why: It fell over." in done.err
+    assert run("status", made, "--watch").code == 3
+
+
+def test_watching(run: Callable, made: str, score: Callable, meanwhile: Callable) -> None:
+    meanwhile(lambda: score(made))
+    done = run("status", made, "--watch")
+    assert done.code == 0
+    assert done.rows[0]["key"] == "performance.accuracy"
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "results", "cancel"])
+@pytest.mark.parametrize("name", ["5b0fc0ce-0a31-4bd1-a6a9-0b5d6e0c1a2b", "nonsense", "../me"])
+def test_ids_that_are_none(run: Callable, as_paula: User, command: str, name: str) -> None:
+    done = run(command, name)
+    assert done.code == 1
+    assert "request id" in done.err
+
+
+def test_logs(run: Callable, made: str, score: Callable) -> None:
+    before = run("logs", made)
+    assert (before.code, before.out) == (0, "")
+    assert "no log" in before.err
+    score(made, log="one\n\x1b[31mtwo\n")
+    assert run("logs", made).out == "one\n\N{REPLACEMENT CHARACTER}[31mtwo\n"
+
+
+def test_following_the_log(run: Callable, made: str, meanwhile: Callable, score: Callable) -> None:
+    meanwhile(lambda: score(made))
+    done = run("logs", made, "-f")
+    assert (done.code, done.out) == (0, "all went well\n")
+    assert "on node test-node" in done.err
+
+
+def test_results(run: Callable, made: str, score: Callable) -> None:
+    before = run("results", made)
+    assert (before.code, before.rows) == (0, [])
+    assert "--watch" in before.err
+    score(made)
+    assert run("results", made, "--json").json["results"]["items"][0]["n"] == 12
+    assert run("results", made).rows[0]["value"] == "0.75"
+
+
+def test_results_of_a_failure(run: Callable, made: str, score: Callable) -> None:
+    score(made, verdict=Verdict.TIMEOUT, results=())
+    assert run("results", made).code == 3
+
+
+def test_cancel(run: Callable, made: str) -> None:
+    assert "cancelled" in run("cancel", made).err
+    assert run("cancel", made, "--json").json["submission"]["status"] == "cancelled"
+    assert run("status", made, "--watch").code == 3
+
+
+def test_submissions_newest_first(run: Callable, made: str, predictions: Path) -> None:
+    second = run("submit", "small/now", predictions, "-m", "second").out.strip()
+    rows = run("submissions", "small").rows
+    assert [(row["id"], row["to"], row["message"]) for row in rows] == [
+        (second, "small/now", "second"),
+        (made, "small/now", ""),
+    ]
+    assert len(run("submissions", "--json").json["submissions"]) == 2
+    assert Submission.objects.count() == 2
+
+
+def test_quota(run: Callable, made: str) -> None:
+    done = run("quota", "small/now")
+    assert done.out.startswith("small/now: 4 of 5 left today, resets ")
+    assert done.out.endswith("00:00 UTC; 49 of 50 left in all\n")
+    assert run("quota", "small").out == done.out
+    assert run("quota", "small/past").out == "small/past: no limit\n"
+    assert run("quota", "small", "--json").json["quota"]["remaining_today"] == 4
+
+
+def test_leaderboard(run: Callable, made: str, score: Callable) -> None:
+    score(made, 0.75)
+    for target in ("small", "small/now", "small/now/main"):
+        rows = run("leaderboard", target).rows
+        assert [(row["rank"], row["participant"], row["Accuracy"]) for row in rows] == [
+            ("1", "paula (you)", "0.750 [0.650, 0.850]")
+        ]
+    board = run("leaderboard", "small", "--json").json["leaderboard"]
+    assert board["rows"][0]["scores"]["performance.accuracy"]["value"] == 0.75
+    text = run("leaderboard", "small", "--csv").out
+    assert float(next(iter(csv.DictReader(io.StringIO(text))))["performance.accuracy"]) == 0.75
+
+
+def test_leaderboards_that_are_none(run: Callable, as_paula: User) -> None:
+    assert run("leaderboard", "small/now/other").code == 1
+    done = run("leaderboard", "small/never")
+    assert done.code == 2
+    assert "small/now/main" in done.err
+    assert run("leaderboard", "small", "--csv", "--json").code == 2
+    assert run("leaderboard", "small", "--sort", "colour").code == 1
+
+
+def test_leaderboard_needs_no_login(run: Callable, made: str, score: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    score(made)
+    monkeypatch.delenv("TOUCHSTONE_TOKEN")
+    assert run("leaderboard", "small").rows[0]["participant"] == "paula"
