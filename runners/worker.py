@@ -25,6 +25,7 @@ from runners.node.cache import Cache
 from runners.node.client import NodeClient
 from runners.node.config import NodeConfig
 from runners.node.kinds import kinds_of
+from runners.node.leftovers import remove_leftovers
 from runners.node.process import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -74,12 +75,16 @@ def nudge(_run: str = "") -> int:
 
 def _drain(client: NodeClient, queue: str) -> int:
     settings = config()
-    chosen, _ = engine()
+    chosen, reports = engine()
+    report = next((r for r in reports if chosen is not None and r.name == chosen.name), None)
     cache = Cache(settings.directory / "cache", limit=settings.cache_bytes)
+    runs = settings.directory / "runs"
+    for left in remove_leftovers(runs, chosen):
+        log.info("removed what a killed attempt left", item=left)
     done = 0
     while (spec := client.claim(queue=queue, kinds=kinds_of(chosen))) is not None:
         Attempt(
-            spec=spec, client=client, engine=chosen, cache=cache, directory=settings.directory / "runs",
+            spec=spec, client=client, engine=chosen, report=report, cache=cache, directory=runs,
             judge_memory=settings.judge_memory,
         ).perform()  # fmt: skip
         done += 1
@@ -97,15 +102,12 @@ def hello() -> NodeHello:
 
 @signals.worker_init.connect
 def _on_start(**_: Any) -> None:
-    """Before the pool forks: test the engines, remove what a dead node left, warm up, begin to say hello."""
+    """Before the pool forks: test the engines, begin to say hello, warm up."""
     chosen, reports = engine()
     for report in reports:
         log.info("engine", **report.model_dump())
     if chosen is None:
         log.warning("no engine passed its self-test: only prediction files are evaluated here")
-    else:
-        for left in chosen.reap(frozenset()):
-            log.info("removed what a former run left", item=left)
     multiprocessing.get_context("fork").Process(target=_say_hello, args=(os.getpid(),), daemon=True).start()
     _warm_up()
 

@@ -18,6 +18,10 @@ _READY_PAUSE = 0.02
 _ACCEPT_PAUSE = 0.1
 
 
+class _NoRedial(ChannelTimeout):
+    pass
+
+
 class OipClient:
     """Open Inference Protocol v2 over a `Listener`.
 
@@ -108,13 +112,19 @@ class OipClient:
             # Without keep-alive the other side closes between requests; asking again is then right.
             if fresh or error.midway:
                 raise
+        try:
             return self._exchange(head, body, limit, deadline)
+        except _NoRedial as error:
+            raise ChannelClosed("it closed the connection and did not connect again") from error
 
     def _exchange(self, head: bytes, body: bytes, limit: int, deadline: float) -> Answer:
-        self.connect(deadline if self._connection else min(deadline, time.monotonic() + self._redial))
+        try:
+            self.connect(min(deadline, time.monotonic() + self._redial))
+        except ChannelTimeout as error:
+            raise _NoRedial(str(error)) from error
         connection = self._connection
         if connection is None:
-            raise ChannelTimeout("it did not connect again")
+            raise _NoRedial("it did not connect again")
         try:
             answer = connection.exchange(head, body, limit=limit, deadline=deadline)
         except BaseException:

@@ -13,13 +13,15 @@ from runners.errors import ParticipantFault
 from runners.spec.models import ResourceSpec
 
 _TAIL = 600
+#: What Python and torch say when memory is refused: such a process may live on.
+_REFUSED = ("MemoryError", "can't allocate memory", "bad_alloc")
 
 
 def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault:
     """The fault of a submission whose sandbox ended before it should."""
     when = f"after {queries} answered items" if queries else "before it answered anything"
     if ended.memory:
-        text = f"The submission needed more memory than the {_bytes(resources.memory)} allowed and was killed, {when}."
+        text = f"The submission needed more memory than the {_bytes(resources.memory)} allowed, {when}."
         hint = "Load less at once, use smaller types, or answer in smaller batches; see peak memory in the run's page."
         return ParticipantFault(Verdict.MEMORY, text, hint=hint)
     if ended.timeout:
@@ -41,6 +43,8 @@ def from_channel(error: ChannelError, resources: ResourceSpec, *, starting: bool
         return ParticipantFault(Verdict.CRASH, text, hint="Keep the connection open until the platform closes it.")
     if isinstance(error, ServerError):
         # Not its text: it has seen inputs that may be hidden, and its log is shown only as far as the phase allows.
+        if any(words in str(error) for words in _REFUSED):
+            return from_exit(Exit(None, memory=True), resources, queries=queries)
         text = f"The submission answered with an error (status {error.status}) after {queries} items."
         hint = "The traceback is in its log. Try it at home: run it without TOUCHSTONE_SOCKET and ask it with curl."
         return ParticipantFault(Verdict.CRASH, text, hint=hint, code="server_error")

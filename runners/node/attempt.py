@@ -9,12 +9,14 @@ from pathlib import Path
 
 import structlog
 
-from runners.contract import RunEvent, RunResult, RunSpec
+from runners.contract import EngineReport, RunEvent, RunResult, RunSpec
 from runners.engines.base import Engine
 from runners.errors import RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
+from runners.node.leftovers import attempt_folder
 from runners.node.process import JudgeProcess, platform_result
+from runners.spec.models import SubmissionKind
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ class Attempt:
     spec: RunSpec
     client: NodeClient
     engine: Engine | None
+    report: EngineReport | None
     cache: Cache
     directory: Path
     judge_memory: int
@@ -42,7 +45,7 @@ class Attempt:
 
     def perform(self) -> None:
         """Do it. A fenced attempt ends silently: another node has the run, or nobody wants it any more."""
-        folder = self.directory / f"{self.spec.run}-{self.spec.attempt}"
+        folder = attempt_folder(self.directory, self.spec)
         try:
             result = self._result(folder)
             self._flush(force=True)
@@ -62,7 +65,10 @@ class Attempt:
             return platform_result(self.spec, code=error.code, message=error.message)
         fetched = time.monotonic() - started
         result = self._judge(folder)
-        return result.model_copy(update={"stages": {"fetch": round(fetched, 4), **result.stages}})
+        stages = {"fetch": round(fetched, 4), **result.stages}
+        # A prediction file is read, not run: no engine had a part in its score.
+        report = self.report if self.spec.submission.kind != SubmissionKind.PREDICTIONS else None
+        return result.model_copy(update={"stages": stages, "engine": report})
 
     def _fetch(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,10 @@ def evaluate(run: Run) -> None:
     claimed = run_claim(node=node, queue="cpu", kinds=["predictions"])
     assert claimed is not None
     run.refresh_from_db()
-    results = (metric(value=0.9, low=0.8, high=1.0, n=ROWS, title="Accuracy"), metric("performance.log_loss", None))
+    results = (
+        metric(value=0.9, low=0.8, high=1.0, n=ROWS, title="Accuracy"),
+        metric("performance.log_loss", None, title="Log loss"),
+    )
     result_accept(node=node, result=result_make(run, results=results))
 
 
@@ -97,8 +100,8 @@ def test_a_bad_file_is_explained(open_page, tmp_path: Path) -> None:
     submit(page, predictions(tmp_path / "predictions.csv", rows=ROWS - 2))
     run_check(run_id=Run.objects.get().pk)
     expect(page.get_by_role("heading", name="The file was not accepted, and nothing was run.")).to_be_visible()
-    expect(page.get_by_text("item38")).to_be_visible()
-    expect(page.get_by_text("It does not count against your quota.")).to_be_visible()
+    expect(page.locator("#run").get_by_text("item38")).to_be_visible()
+    expect(page.locator("#run").get_by_text("It does not count against your quota.")).to_be_visible()
 
 
 def join(page: Page, competition: Competition) -> None:

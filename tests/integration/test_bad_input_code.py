@@ -67,7 +67,7 @@ def test_broken_code_gets_its_verdict(
     _is_explained(done, verdict)
     assert client.results(done.id).items == ()
     board = client.leaderboard(open_competition, "open", "main")
-    assert done.participant not in [row["participant"] for row in board.rows]
+    assert done.participant not in [row.participant for row in board.rows]
 
 
 def test_log_of_a_crash_is_shown(live: Live, sandbox: str, open_competition: str, tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def test_killing_a_part_costs_no_run(live: Live, tmp_path: Path, victim: str) ->
     for submission in done:
         _scored_once(client, submission)
     assert (scores(client, slowest)["performance.accuracy"] or 0) >= 0.95
-    row = next(row for row in client.leaderboard(slug, "open", "main").rows if row["participant"] == "Survivor")
-    assert row["n_submissions"] == len(sent)
+    row = next(row for row in client.leaderboard(slug, "open", "main").rows if row.participant == "Survivor")
+    assert row.n_submissions == len(sent)
     assert client.quota(slug).used_total == len(sent)
 
 

@@ -96,7 +96,7 @@ def test_code_is_run_in_the_sandbox(live: Live, sandbox: str, tmp_path: Path) ->
     assert done.status == "scored", done.explanation
     assert scores(client, done)["performance.accuracy"] == 1.0
     board = client.leaderboard(slug, "open", "main")
-    assert [row["participant"] for row in board.rows] == ["Coder"]
+    assert [row.participant for row in board.rows] == ["Coder"]
 
 
 def test_container_is_run_by_the_engine(live: Live, docker_engine: str, tmp_path: Path) -> None:

@@ -47,20 +47,31 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """Rows for stdout. `title` is drawn on a terminal only."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", dispensable: Sequence[str] = ()
+) -> None:
+    """Rows for stdout. On a terminal, where room is short, empty and `dispensable` columns are left out."""
     cells = [[printable(cell(value)) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for line in [list(columns), *cells]:
             _line("\t".join(text.replace("\t", " ").replace("\n", " ") for text in line))
         return
+    shown = [
+        index
+        for index, name in enumerate(columns)
+        if index == 0 or (name not in dispensable and any(line[index] not in ("", "-") for line in cells))
+    ]
+    _draw([columns[index] for index in shown], [[line[index] for index in shown] for line in cells], title)
+
+
+def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], title: str) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    drawn = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for index, column in enumerate(columns):
+        drawn.add_column(column, overflow="fold", no_wrap=index == 0)
     for line in cells:
         drawn.add_row(*(Text(text) for text in line))
     console().print(drawn)

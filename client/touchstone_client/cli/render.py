@@ -78,7 +78,8 @@ def table(results: Results) -> None:
         (item.key, value(item), interval(item), item.n, item.unit, item.direction, item.state, item.reason)
         for item in results.items
     ]
-    output.table(["key", "value", "95 % interval", "n", "unit", "direction", "state", "reason"], rows)
+    columns = ["key", "value", "95 % interval", "n", "unit", "direction", "state", "reason"]
+    output.table(columns, rows, dispensable=["direction"])
     if results.note:
         output.talk(results.note)
 

@@ -14,6 +14,8 @@ _SHARED: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 
+_QUIET = ("celery.app.trace", "celery.beat", "celery.worker.strategy", "django.server", "httpx")
+
 
 def logging_config(*, json: bool, level: str = "INFO") -> dict[str, Any]:
     """The dict for `logging.config.dictConfig`; Django applies it. structlog is configured here."""
@@ -34,7 +36,8 @@ def logging_config(*, json: bool, level: str = "INFO") -> dict[str, Any]:
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structlog"}},
         "root": {"handlers": ["console"], "level": level},
-        "loggers": {"django.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+        # The sweeper runs every few seconds and logs what it does; that it ran is no news.
+        "loggers": {name: {"level": "WARNING"} for name in _QUIET},
     }
     structlog.configure(
         processors=[

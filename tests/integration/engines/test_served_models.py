@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from runners.contract import Verdict
 from runners.engines.base import Engine
+from runners.engines.bubblewrap import BubblewrapEngine
 from runners.errors import ParticipantFault
 from runners.models.served import ServedModel, open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
@@ -22,6 +23,12 @@ INPUT = InputSpec(kind="array", shape=(3,), range=(-10.0, 10.0))
 TASK = TaskSpec(kind="multiclass", classes=("a", "b", "c", "d"))
 RNG = np.random.default_rng(3)
 SERVE = "import numpy as np, os, sys, time\nfrom touchstone_client import serve\n"
+
+
+@pytest.fixture(params=["bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine at its best."""
+    return BubblewrapEngine() if request.param == "bubblewrap" else request.getfixturevalue("docker_engine")
 
 
 @pytest.fixture
@@ -37,8 +44,8 @@ def opened(engine: Engine, run_name: str, tmp_path: Path) -> Iterator[Open]:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
         model = open_model(
             engine, kind=kind, folder=folder, input=INPUT.model_copy(update={"output": output}), task=TASK,
-            resources=ResourceSpec(**{"memory": 2**29, "start": 20.0, **resources}), run=run_name, attempt=1, workdir=tmp_path,
-            deadline=time.monotonic() + seconds,
+            resources=ResourceSpec(**{"memory": 2**29, "start": 20.0, **resources}), run=run_name, attempt=1,
+            workdir=tmp_path, deadline=time.monotonic() + seconds,
         )  # fmt: skip
         made.append(model)
         return model
@@ -108,11 +115,8 @@ BROKEN = [
 
 @pytest.mark.parametrize(("body", "verdict", "message"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_what_goes_wrong_half_way(opened: Open, body: str, verdict: Verdict, message: str) -> None:
-    code = (
-        SERVE
-        + f"n = 0\ndef predict(x):\n    global n; n += 1; {GOOD}\n    if n < 3: return y\n    {body}\nserve(predict)"
-    )
-    model = opened(code, seconds=6.0)
+    predict = f"n = 0\ndef predict(x):\n    global n; n += 1; {GOOD}\n    if n < 3: return y\n    {body}\n"
+    model = opened(f"{SERVE}{predict}serve(predict)", seconds=5.0)
     x = _x(2)
     model.predict(x)
     model.predict(x)
@@ -123,6 +127,7 @@ def test_what_goes_wrong_half_way(opened: Open, body: str, verdict: Verdict, mes
     assert "secret" not in caught.value.message
 
 
+DIAL = "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
 STILLBORN = [
     ("exits", "print('no weights here'); sys.exit(3)", Verdict.CRASH, "exit code 3", "no weights here"),
     ("imports", "import no_such_module", Verdict.CRASH, "exit code 1", "No module named 'no_such_module'"),
@@ -130,19 +135,17 @@ STILLBORN = [
     ("memory", "a = np.ones(2**28)", Verdict.MEMORY, "512 MiB", ""),
     (
         "dials-and-hangs",
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET']); time.sleep(60)",
+        DIAL + "time.sleep(60)",
         Verdict.TIMEOUT, "not ready", "",
     ),
     (
         "speaks-something-else",
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
-        "s.recv(9); s.sendall(b'SSH-2.0-x\\r\\n\\r\\n'); time.sleep(60)",
+        DIAL + "s.recv(9); s.sendall(b'SSH-2.0-x\\r\\n\\r\\n'); time.sleep(60)",
         Verdict.INVALID_OUTPUT, "does not begin with an HTTP status line", "",
     ),
     (
         "hangs-up",
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
-        "s.recv(9); s.close(); time.sleep(60)",
+        DIAL + "s.recv(9); s.close(); time.sleep(60)",
         Verdict.CRASH, "hung up while starting", "",
     ),
 ]  # fmt: skip
@@ -153,7 +156,7 @@ STILLBORN = [
 )
 def test_what_goes_wrong_at_the_start(opened: Open, body: str, verdict: Verdict, message: str, log: str) -> None:
     with pytest.raises(ParticipantFault, match=message) as caught:
-        opened(SERVE + body, start=2.0)
+        opened(SERVE + body, start=15.0 if verdict is Verdict.MEMORY else 2.0)
     assert caught.value.verdict is verdict
     assert log in caught.value.hint
 
@@ -226,6 +229,16 @@ def test_the_run_s_time_is_over_before_it_starts(opened: Open) -> None:
     with pytest.raises(ParticipantFault, match="over before") as caught:
         opened(SERVE, seconds=-1.0)
     assert caught.value.verdict is Verdict.TIMEOUT
+
+
+def test_a_refused_allocation_is_memory_without_cgroups(run_name: str, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(SERVE + "serve(lambda x: np.ones((2**28, 4)))")
+    with open_model(
+        BubblewrapEngine(cgroups=False), kind="code", folder=tmp_path, input=INPUT, task=TASK,
+        resources=ResourceSpec(memory=2**29), run=run_name, attempt=1, workdir=tmp_path, deadline=time.monotonic() + 20,
+    ) as model, pytest.raises(ParticipantFault) as caught:  # fmt: skip
+        model.predict(_x(1))
+    assert caught.value.verdict is Verdict.MEMORY
 
 
 def _needs_runtime(engine: Engine) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from touchstone_client.cli import output
@@ -33,3 +35,19 @@ def test_errors_say_what_why_next_and_the_request(capsys: pytest.CaptureFixture[
 def test_json_starts_with_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     output.as_json({"quota": {"left": None}})
     assert capsys.readouterr().out.startswith('{\n  "schema_version": 1,')
+
+
+def test_a_terminal_gets_a_drawing_without_empty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [("a-name-that-is-long-and-stays-on-one-line", None, "[bold]x[/bold]", "up")]
+    output.table(["key", "empty", "note", "direction"], rows, dispensable=["direction"])
+    text = capsys.readouterr().out
+    assert "a-name-that-is-long-and-stays-on-one-line" in text
+    assert "[bold]x" in text
+    assert "\t" not in text
+    assert "empty" not in text
+    assert "direction" not in text

@@ -148,9 +148,6 @@ SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 
 LOGGING = logging_config(json=True)
 
-REST_FRAMEWORK: dict[str, object] = {}
-SPECTACULAR_SETTINGS: dict[str, object] = {}
-
 # Uploads arrive by parts; an upload that is not completed in time is dropped.
 TOUCHSTONE_UPLOAD_PART_SIZE = 8 * 2**20
 TOUCHSTONE_UPLOAD_HOURS = 24

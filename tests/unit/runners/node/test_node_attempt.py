@@ -58,7 +58,7 @@ def attempt_of(tmp_path: Path, run_spec: RunSpec, monkeypatch: pytest.MonkeyPatc
     def make(server: Server, evaluate) -> Attempt:
         monkeypatch.setattr(runners.judge, "evaluate", evaluate)
         return Attempt(
-            spec=spec, client=server, engine=None, cache=Cache(tmp_path / "cache", limit=10**9),
+            spec=spec, client=server, engine=None, report=None, cache=Cache(tmp_path / "cache", limit=10**9),
             directory=tmp_path / "runs", judge_memory=2**35,
         )  # fmt: skip
 

@@ -36,7 +36,7 @@ def script() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the server calls them by these names
+        do_GET = do_POST = _answer
 
         def log_message(self, *_: object) -> None: ...
 
@@ -90,7 +90,7 @@ def test_a_server_that_restarts_is_waited_for(script: Script, client: NodeClient
 def test_a_wrong_token_is_not_tried_again(script: Script, client: NodeClient) -> None:
     script.answers = [(401, b'{"title": "unknown token"}')]
 
-    with pytest.raises(RuntimeError, match="401.*unknown token"):
+    with pytest.raises(RuntimeError, match=r"401.*unknown token"):
         client.claim(queue="cpu", kinds=[])
     assert len(script.seen) == 1
 
