@@ -10,13 +10,13 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from scripts.demo_boards import board_text
 from scripts.demo_content import (
     Sent,
     baselines,
@@ -77,7 +77,7 @@ def _evaluate(stack: Stack, choice: Choice, started: float) -> int:
             push(clients["organiser"], folder, say)
             sent += submit(clients, baselines(folder, choice.name), stack.var, say)
         ended = _wait(clients, sent)
-        _print_boards(clients["organiser"], stack.url)
+        _print_boards(clients["organiser"])
         found = summary(clients["organiser"], stack, choice, ended, seconds=time.monotonic() - started)
     target = stack.var / "demo" / "summary.json"
     target.write_text(json.dumps(found, indent=2) + "\n")
@@ -102,23 +102,18 @@ def _wait(clients: dict[str, Client], sent: Iterable[Sent]) -> list[Ended]:
                 say(f"{item.baseline.competition}/{item.baseline.name} ({item.baseline.kind}): {now.status}{again}")
             if now.final:
                 open_.remove(item)
-                ended.append(Ended(item, now, clients[item.who].results(item.id)))
+                ended.append(Ended(item, now, clients["organiser"].results(item.id)))
         time.sleep(0.5)
     late = [Ended(item, clients[item.who].submission(item.id), None) for item in open_]
     return ended + late
 
 
-def _print_boards(client: Client, url: str) -> None:
-    env = {**os.environ, "COLUMNS": "170", "NO_COLOR": "1", "TOUCHSTONE_URL": url}
-    env.pop("TOUCHSTONE_TOKEN", None)
+def _print_boards(client: Client) -> None:
     for folder in folders():
-        for board in client.competition(folder.name).leaderboards:
-            name = f"{folder.name}/{board.phase}/{board.slug}"
-            if not client.leaderboard(folder.name, board.phase, board.slug, limit=1).rows:
-                continue  # a phase in which nothing was submitted
-            argv = [sys.executable, "-m", "touchstone_client.cli", "leaderboard", name]
-            print(flush=True)
-            subprocess.run(argv, check=True, env=env)
+        for name in client.competition(folder.name).leaderboards:
+            board = client.leaderboard(folder.name, name.phase, name.slug)
+            if board.rows:  # else a phase in which nothing was submitted
+                print(f"\n{board_text(board)}", flush=True)
     print(flush=True)
 
 

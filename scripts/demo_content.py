@@ -145,6 +145,8 @@ def _send(client: Client, baseline: Baseline, var: Path, *, as_archive: bool) ->
             return client.submit(baseline.competition, baseline.phase, image=image, idempotency_key=key, **common)
         archive = _save(image, var / "demo" / f"{baseline.competition}-{baseline.name}.tar")
         try:
+            if archive.stat().st_size > client.competition(baseline.competition).max_size:
+                return client.submit(baseline.competition, baseline.phase, image=image, idempotency_key=key, **common)
             return client.submit(baseline.competition, baseline.phase, archive, idempotency_key=key, **common)
         finally:
             archive.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.stack import ROOT
+from scripts.stack import PYTHONPATH, ROOT
 
 _PROBE = """
 import json, sys
 from runners.engines import choose_engine
-chosen, reports = choose_engine("auto")
+chosen, reports = choose_engine(sys.argv[1])
 found = {"name": chosen.name if chosen else None, "reports": [report.model_dump(mode="json") for report in reports]}
 json.dump(found, sys.stdout)
 """
@@ -65,14 +66,19 @@ def build_images(say: Callable[[str], None]) -> bool:
     return True
 
 
-def choose(say: Callable[[str], None]) -> Choice:
-    """Build what Docker needs where Docker answers, then test the engines."""
-    if docker_answers():
+def choose(say: Callable[[str], None], name: str = "") -> Choice:
+    """Build what Docker needs where Docker answers, then test the engines.
+
+    `name` (default: TOUCHSTONE_ENGINE, else auto) takes just that engine.
+    """
+    name = name or os.environ.get("TOUCHSTONE_ENGINE") or "auto"
+    if name in ("auto", "docker") and docker_answers():
         say("A Docker engine answers: building the base and the runtime image (minutes the first time)")
         build_images(say)
-    else:
+    elif name == "auto":
         say("No Docker engine answers: trying bubblewrap")
-    done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, cwd=ROOT)
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run([sys.executable, "-c", _PROBE, name], capture_output=True, text=True, cwd=ROOT, env=env)
     if done.returncode != 0:
         say(f"The self-test of the engines failed:\n{done.stderr[-3000:]}")
         return Choice(None, [])

@@ -1,13 +1,15 @@
-"""Touchstone for participants. `from touchstone_client import serve` needs NumPy only."""
+"""Touchstone for participants. `from touchstone_client import serve` needs NumPy only, `Client` needs httpx only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from touchstone_client.errors import ClientError
+    from touchstone_client.sdk import Client
     from touchstone_client.serving import serve
 
-__all__ = ["serve"]
+__all__ = ["Client", "ClientError", "serve"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +18,12 @@ def __getattr__(name: str) -> Any:
         from touchstone_client.serving import serve
 
         return serve
+    if name == "Client":
+        from touchstone_client.sdk import Client
+
+        return Client
+    if name == "ClientError":
+        from touchstone_client.errors import ClientError
+
+        return ClientError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""..."""
+"""Attacks: one decorated function a file. See `runners.registry.attack`."""

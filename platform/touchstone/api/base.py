@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
+from django.core.exceptions import ValidationError as FieldError
 from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
@@ -144,7 +145,8 @@ def page_of(queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple
     Keyset by (`created_at`, `key`), so a page costs the same however far down it is, and a new row shifts nothing.
     """
     if after:
-        moment, value = _read_cursor(after)
+        meta = queryset.model._meta
+        moment, value = _read_cursor(after, field=meta.pk if key == "pk" else meta.get_field(key))
         queryset = queryset.filter(Q(created_at__lt=moment) | Q(created_at=moment, **{f"{key}__lt": value}))
     rows = list(queryset.order_by("-created_at", f"-{key}")[: limit + 1])
     if len(rows) <= limit:
@@ -154,11 +156,15 @@ def page_of(queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple
     return rows[:limit], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(after: str) -> tuple[datetime, str]:
+def _read_cursor(after: str, *, field: Any) -> tuple[datetime, Any]:
+    """Raises `ValidationError` for whatever was not made by `page_of`."""
     try:
         moment, value = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
-        return datetime.fromisoformat(moment), str(value)
-    except (ValueError, TypeError, binascii.Error):
-        raise serializers.ValidationError(
-            {"after": ["Not a cursor of this list. Take `next` of the page before."]}
-        ) from None
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or "\x00" in value:
+            raise ValueError(after)
+        value.encode()
+        return at, field.to_python(value)
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError, FieldError):
+        text = "Not a cursor of this list. Take `next` of the page before."
+        raise serializers.ValidationError({"after": [text]}) from None

@@ -158,4 +158,13 @@ def _hint(error: exceptions.APIException, code: str) -> str:
 
 
 def _response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, status=body["status"], headers=dict(headers or {}), content_type=CONTENT_TYPE)
+    return Response(_encodable(body), status=body["status"], headers=dict(headers or {}), content_type=CONTENT_TYPE)
+
+
+def _encodable(value: Any) -> Any:
+    """The same without halves of surrogate pairs, which JSON can bring in and UTF-8 cannot carry out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {key: _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value

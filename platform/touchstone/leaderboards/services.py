@@ -72,7 +72,8 @@ def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
     """
     with transaction.atomic():
         _guard([leaderboard], "pg_advisory_xact_lock")
-        board = Leaderboard.objects.select_for_update(of=("self",)).select_related("phase__competition").get(pk=leaderboard.pk)
+        boards = Leaderboard.objects.select_for_update(of=("self",)).select_related("phase__competition")
+        board = boards.get(pk=leaderboard.pk)
         offer = columns_offered(spec=CompetitionSpec.model_validate(board.phase.competition.spec))
         hidden = set(board.entries.filter(hidden=True).values_list("participation_id", flat=True))
         board.entries.all().delete()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext as _
+
 from runners.spec import catalogue
 from runners.spec.models import CompetitionSpec
 from touchstone.leaderboards.models import Leaderboard
@@ -14,7 +16,7 @@ from touchstone.leaderboards.ranking import TRUST, columns_offered
 from touchstone.leaderboards.selectors import BoardColumn, BoardPage
 from touchstone.web import charts, present
 
-_PLOTTED = 12
+_PLOTTED = 10
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def picker(page: BoardPage) -> list[ChoiceGroup]:
     for key in dict.fromkeys([*page.available, *checked]):
         column = offer.find(key)
         entry = known.get(column.metric, {}) if column else {}
-        title = "Trust" if key == TRUST else checked[key].title if key in checked else _title(key, entry)
+        title = _("Trust") if key == TRUST else checked[key].title if key in checked else _title(key, entry)
         pillar = TRUST if key == TRUST else entry.get("pillar", key.split(".", 1)[0])
         groups.setdefault(pillar, []).append(Choice(key, title, detail_of(key, title), key in checked))
     return [ChoiceGroup(name, choices) for name, choices in groups.items()]

@@ -1,1 +1,1 @@
-"""..."""
+"""What an answer costs: time, and how it grows."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,10 +73,25 @@ def test_pages_of_the_list_hold_each_once(anyone: APIClient, import_bundle: Call
     assert sorted(seen) == ["copy-0", "copy-1", "copy-2", "copy-3", "copy-4", "small"]
 
 
-@pytest.mark.parametrize("after", ["x", "bm8", "WyIyMDI2Il0"])
-def test_a_foreign_cursor_is_refused(anyone: APIClient, after: str) -> None:
-    body = problem(anyone.get(LIST, {"after": after}), 400, "invalid")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        None, 1, [], ["2026-01-01"], ["2026-01-01T00:00:00", "x"], ["soon", "x"], ["2026-01-01T00:00:00Z", 1],
+        ["2026-01-01T00:00:00Z", "a\x00b"], ["2026-01-01T00:00:00Z", "\ud800"], ["9" * 30, "x"],
+        ["2026-01-01T00:00:00Z", "x", 1],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("address", [LIST, "/api/v1/submissions", "/api/v1/tokens"])
+def test_a_foreign_cursor_is_refused(organiser: APIClient, address: str, parts: object) -> None:
+    after = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+    body = problem(organiser.get(address, {"after": after}), 400, "invalid")
     assert body["errors"][0]["pointer"] == "/after"
+
+
+def test_a_cursor_of_another_list_is_refused(organiser: APIClient) -> None:
+    after = base64.urlsafe_b64encode(json.dumps(["2026-01-01T00:00:00Z", "not-a-uuid"]).encode()).decode()
+    problem(organiser.get("/api/v1/submissions", {"after": after}), 400, "invalid")
+    problem(organiser.get("/api/v1/submissions", {"after": "no base64!"}), 400, "invalid")
 
 
 def test_words_are_looked_for(anyone: APIClient, small: Competition) -> None:

@@ -130,3 +130,47 @@ def test_json_is_answered_whatever_is_accepted(anyone: APIClient) -> None:
     for accept in ("text/html", "application/xml", "*/*", "image/png;q=0.1"):
         answer = anyone.get("/api/v1/competitions", headers={"Accept": accept})
         assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+
+
+ODD: tuple[Any, ...] = (
+    None, "", " ", "\x00", "\ud800", "a" * 100_000, -1, 10**30, 1.5, True, [], {}, ["x"], {"a": {"b": []}},
+    "../x", "\u202e",
+)  # fmt: skip
+BODIES = {
+    "/api/v1/uploads": {"name": "x", "size": 5, "sha256": "a" * 64},
+    "/api/v1/submissions": {
+        "competition": "small", "phase": "now", "kind": "predictions", "upload": None, "image": "", "message": "",
+    },
+    "/api/v1/competitions": {"upload": "5b0fc0ce-0a31-4bd1-a6a9-0b5d6e0c1a2b", "replace": False},
+    "/api/v1/competitions/small/join": {"accept_terms": True, "display_name": "x"},
+    "/api/v1/tokens": {"name": "x", "scopes": ["read"], "expires_at": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("address", BODIES)
+def test_odd_values_are_never_a_fault_of_ours(participant: APIClient, paula: User, address: str) -> None:
+    client = participant
+    if address.endswith("tokens"):
+        client = APIClient()
+        client.force_login(paula)
+    for name in [*BODIES[address], "\ud800", ""]:
+        for odd in ODD:
+            text = json.dumps({**BODIES[address], name: odd})
+            answer = client.generic("POST", address, text.encode(), content_type="application/json")
+            assert answer.status_code < 500, (name, odd, answer.content)
+            assert answer["Content-Type"] in ("application/json", "application/problem+json")
+            answer.json()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/v1/competitions", "/api/v1/submissions", "/api/v1/tokens", "/api/v1/competitions/small/quota",
+        "/api/v1/competitions/small/submissions", "/api/v1/competitions/small/leaderboards/now/main",
+    ],
+)  # fmt: skip
+def test_odd_questions_are_never_a_fault_of_ours(participant: APIClient, address: str) -> None:
+    for name in ("after", "limit", "q", "sort", "cols", "phase", "competition", "format", "x"):
+        for odd in ("", "\x00", "%", "_", "'", '"', "-", "--rank", "9" * 30, "-1", "1e5", "ä", "\u202e", "a" * 3000):
+            answer = participant.get(address, {name: odd})
+            assert answer.status_code < 500, (name, odd, answer.content)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 #: pydantic is not here: typer itself uses it.
 HEAVY = ("torch", "django", "numpy", "pandas", "pyarrow", "PIL", "httpx", "rich", "ruamel", "onnx", "celery")
 _PROBE = """
@@ -47,7 +49,20 @@ def test_usage_error_imports_nothing_heavy() -> None:
 
 
 def test_sdk_needs_no_platform() -> None:
-    probe = "import sys, touchstone_client.sdk; print(*{n.split('.')[0] for n in sys.modules})"
+    probe = (
+        "import sys; from touchstone_client import Client, ClientError; print(*{n.split('.')[0] for n in sys.modules})"
+    )
     modules = set(_run(probe).split())
     assert "httpx" in modules
     assert not modules & {"torch", "django", "numpy", "pandas", "pyarrow", "touchstone", "runners", "celery"}
+
+
+def test_the_names_of_the_package() -> None:
+    import touchstone_client
+    from touchstone_client.errors import ClientError
+    from touchstone_client.sdk import Client
+
+    assert touchstone_client.Client is Client
+    assert touchstone_client.ClientError is ClientError
+    with pytest.raises(AttributeError, match="absent"):
+        _ = touchstone_client.absent

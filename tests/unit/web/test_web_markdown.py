@@ -58,6 +58,13 @@ def test_tables_lists_code_and_emphasis_stay() -> None:
         assert tag in html
 
 
+def test_a_table_can_be_reached_and_text_is_no_table() -> None:
+    html = render("| | b |\n|---|---|\n| 1 | 2 |\n\n`<table>` and <table>")
+    assert html.count("<table>") == html.count('<div class="prose-table" tabindex="0">') == 1
+    assert html.count("</table></div>") == 1
+    assert "<th></th>" not in html
+
+
 def test_headings_move_down_so_that_a_page_has_one_h1() -> None:
     assert "<h2>Title</h2>" in render("# Title")
     assert "<h6>" in render("###### deep")

@@ -79,7 +79,10 @@ def account(request: HttpRequest) -> HttpResponse:
             form = TokenForm()
         except UserError as error:
             add_problem(form, error)
-    context = {"nav": "account", "form": form, "secret": secret, "tokens": tokens_of(user=request.user)}
+    context = {
+        "nav": "account", "form": form, "secret": secret, "tokens": tokens_of(user=request.user),
+        "command": f"touchstone login --url {request.build_absolute_uri('/').rstrip('/')} --with-token",
+    }  # fmt: skip
     return render(request, "web/account/account.html", context, status=422 if form.is_bound else 200)
 
 
