@@ -7,13 +7,13 @@ contract; nothing of a node.
 
 from pathlib import Path
 
-from setuptools import setup
-from setuptools.command.build_py import build_py
+from setuptools import setup  # type: ignore[import-untyped]
+from setuptools.command.build_py import build_py  # type: ignore[import-untyped]
 
 SHARED = ("__init__.py", "contract.py", "errors.py", "spec/*.py", "spec/*.json", "data/*.py")
 
 
-class BuildWithShared(build_py):
+class BuildWithShared(build_py):  # type: ignore[misc]
     """`build_py`, and the shared modules of the repository that this folder is part of."""
 
     def run(self) -> None:

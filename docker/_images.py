@@ -54,6 +54,13 @@ def digest(texts: Iterable[str], files: Mapping[str, Path]) -> str:
     return total.hexdigest()
 
 
+def _identity(client: APIClient, image: str) -> str:
+    try:
+        return str(client.inspect_image(image)["Id"])
+    except ImageNotFound:
+        return ""
+
+
 def is_current(client: APIClient, image: str, inputs: str) -> bool:
     """Whether `image` exists and was made from just these inputs."""
     try:
@@ -81,6 +88,7 @@ def context(dockerfile: str, files: Mapping[str, Path], spool: io.IOBase) -> Non
 def build(client: APIClient, spool: io.IOBase, *, tag: str, inputs: str) -> None:
     """Build an image from a context without network. Raises `BuildError` with the builder's words."""
     spool.seek(0)
+    old = _identity(client, tag)
     try:
         for message in client.build(
             fileobj=spool,
@@ -95,4 +103,9 @@ def build(client: APIClient, spool: io.IOBase, *, tag: str, inputs: str) -> None
                 raise BuildError(f"Building {tag} failed: {message['error']}")
     except APIError as error:
         raise BuildError(f"Building {tag} failed: {error.explanation}") from error
+    if old not in ("", _identity(client, tag)):
+        try:
+            client.remove_image(old)
+        except APIError as error:
+            say(f"the image {tag} that was replaced stays: {error.explanation}")
     say(f"{tag} is ready")

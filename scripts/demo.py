@@ -58,7 +58,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     choice = choose(say)
     say(engine_note(choice) if choice.name else choice.advice())
-    with Stack(arguments.var, say=say, port=arguments.port, engine=choice.name or "auto") as stack:
+    with Stack(arguments.var, say=say, port=arguments.port, engine=choice.for_node) as stack:
         say(f"PostgreSQL, Redis, server and scheduler are up at {stack.url}")
         stack.start_node()
         status = _evaluate(stack, choice, started)

@@ -38,7 +38,8 @@ def _cell(row: BoardRow, key: str, decimals: int) -> str:
         return "-"
     if score.low is None or score.high is None:
         return score.text
-    return f"{score.text} [{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
+    interval = f"[{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
+    return f"{score.text} {interval.replace('-', '−')}"
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

@@ -41,7 +41,7 @@ def _fault(item: Ended) -> str:
     run = item.submission
     if run.status != "scored":
         why = run.explanation
-        told = f": {why.what} {why.why} {why.next_step}" if why else ""
+        told = f": {why.what} {why.why} {why.next}" if why else ""
         return f"{name}: {run.status} ({run.verdict or run.code or 'no verdict'}){told}"
     off = [
         f"{key} is {got.value if got else 'missing'}, expected {want}"

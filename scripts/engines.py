@@ -28,6 +28,12 @@ class Choice:
 
     name: str | None
     reports: list[dict[str, Any]]
+    asked: str = "auto"
+
+    @property
+    def for_node(self) -> str:
+        """TOUCHSTONE_ENGINE of the node: it tests for itself, and comes to the same end."""
+        return self.name or self.asked
 
     @property
     def report(self) -> dict[str, Any]:
@@ -81,6 +87,6 @@ def choose(say: Callable[[str], None], name: str = "") -> Choice:
     done = subprocess.run([sys.executable, "-c", _PROBE, name], capture_output=True, text=True, cwd=ROOT, env=env)
     if done.returncode != 0:
         say(f"The self-test of the engines failed:\n{done.stderr[-3000:]}")
-        return Choice(None, [])
+        return Choice(None, [], name)
     found = json.loads(done.stdout)
-    return Choice(found["name"], found["reports"])
+    return Choice(found["name"], found["reports"], name)

@@ -22,9 +22,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         choice = choose(say)
-        with Stack(
-            arguments.var, say=say, port=arguments.port, strict_port=True, engine=choice.name or "auto"
-        ) as stack:
+        with Stack(arguments.var, say=say, port=arguments.port, strict_port=True, engine=choice.for_node) as stack:
             stack.start_node()
             say(f"Touchstone runs at {stack.url} (logs: {stack.var / 'log'}). Sign up there. Ctrl-C stops it.")
             if choice.name is None:

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from touchstone_client.board_types import Board as Board
+from touchstone_client.board_types import BoardColumn as BoardColumn
+from touchstone_client.board_types import BoardRow as BoardRow
+from touchstone_client.board_types import Score as Score
+
 #: Version of the JSON that `--json` prints. It rises when a key changes its meaning or goes.
 SCHEMA_VERSION = 1
 
@@ -254,62 +259,3 @@ class Quota:
     used_total: int
     remaining_total: int | None
     resets_at: datetime | None
-
-
-@dataclass(frozen=True)
-class BoardColumn:
-    key: str
-    title: str
-    unit: str = ""
-    direction: str = "none"
-    decimals: int = 3
-    is_ranking: bool = False
-
-
-@dataclass(frozen=True)
-class Score:
-    """A cell. `text` is the value as the server formats it; `low` and `high` bound a 95 % interval."""
-
-    text: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    state: str = "ok"
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class BoardRow:
-    """A participant's entry. `rank` is None where it is not ranked, and `unranked` says why."""
-
-    rank: int | None
-    tied: bool
-    participant: str
-    scores: dict[str, Score]
-    is_baseline: bool = False
-    is_you: bool = False
-    submission: str = ""
-    submitted_at: datetime | None = None
-    n_submissions: int = 0
-    unranked: str = ""
-
-
-@dataclass(frozen=True)
-class Board:
-    """A page of a leaderboard; `next` is the cursor of the next page.
-
-    `hidden` says why the phase shows nothing; `blunt`: values are rounded and have no intervals.
-    """
-
-    competition: str
-    phase: str
-    slug: str
-    title: str
-    version: int
-    total: int
-    columns: tuple[BoardColumn, ...]
-    rows: tuple[BoardRow, ...]
-    next: str = ""
-    hidden: str = ""
-    blunt: bool = False
-    url: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 from docker.errors import APIError
 
 from docker import APIClient
-from runners.engines._docker_api import explain, retried
+from runners.engines._docker_api import explain, retried, settled
 from runners.errors import RetryableError, UserError
 from runners.spec.bundle import ArchiveError
 
@@ -28,21 +28,27 @@ def load(client: APIClient, archive: Path, *, limit: int) -> str:
     with tempfile.TemporaryDirectory(prefix="touchstone-image-") as folder:
         nameless = Path(folder) / "image.tar"
         try:
-            rewrite_without_tags(archive, nameless)
+            digest = rewrite_without_tags(archive, nameless)
         except ArchiveError as error:
             text = f"{archive.name} is not a sound image archive: {'; '.join(d.message for d in error.defects)}"
             raise UserError(text, hint="Make it with `docker save IMAGE -o FILE`.", code="image_refused") from error
+        known = _has(client, digest)
         with nameless.open("rb") as file:
             messages = _send(client, file)
     image = _find(client, messages, archive.name)
     size = int(image["Size"])
     if size > limit:
-        client.remove_image(image["Id"], noprune=False)
+        if not known:  # else it serves somebody else already
+            client.remove_image(image["Id"], noprune=False)
         raise UserError(
             f"The image in {archive.name} has {size} bytes unpacked; {limit} are allowed.",
             hint="Build it from a smaller base, and in fewer layers.", code="image_too_large",
         )  # fmt: skip
     return str(image["Id"])
+
+
+def _has(client: APIClient, image: str) -> bool:
+    return settled(lambda: client.inspect_image(image), fine=(404,)) is not None
 
 
 def _send(client: APIClient, file: Any) -> str:

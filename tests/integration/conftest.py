@@ -25,7 +25,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, engine_choice: Choice) -> Ite
         say=print,
         port=0,
         settings="tests.integration.live_settings",
-        engine=engine_choice.name or "auto",
+        engine=engine_choice.for_node,
         environ=clean_environment(),
         durable=False,
     )

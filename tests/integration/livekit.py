@@ -114,7 +114,9 @@ def write_bundle(folder: Path, spec: dict[str, Any], *, label: Callable[[int], s
         rows = [f"{letter}{number},{a:.4f},{b:.4f}" for number, (a, b) in enumerate(x)]
         (split / "inputs.csv").write_text("\n".join(["id,a,b", *rows]) + "\n")
         truth = label or (lambda number, x=x: "yes" if x[number, 0] > x[number, 1] else "no")
-        (split / "labels.csv").write_text("\n".join(["id,label", *(f"{letter}{k},{truth(k)}" for k in range(n))]) + "\n")
+        (split / "labels.csv").write_text(
+            "\n".join(["id,label", *(f"{letter}{k},{truth(k)}" for k in range(n))]) + "\n"
+        )
     return folder
 
 
@@ -175,6 +177,14 @@ def submit_code(client: Client, slug: str, folder: Path) -> t.Submission:
 def ended(client: Client, submission: t.Submission) -> t.Submission:
     """The submission in its final state."""
     return client.wait(submission.id, timeout=WAIT_SECONDS)
+
+
+def told(done: t.Submission) -> str:
+    """What happened, why, and the next step, as its owner is told. A run that ended always has all three."""
+    assert done.explanation is not None
+    parts = (done.explanation.what, done.explanation.why, done.explanation.next)
+    assert all(parts), done.explanation
+    return " ".join(parts)
 
 
 def scores(client: Client, submission: t.Submission) -> dict[str, float | None]:

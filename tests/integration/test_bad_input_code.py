@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from livekit import Live, build_image, code, ended, publish, remove_image, scores, submit_code
+from livekit import Live, build_image, code, ended, publish, remove_image, scores, submit_code, told
 
 from touchstone_client import types as t
 
@@ -48,10 +48,7 @@ def open_competition(live: Live, tmp_path_factory: pytest.TempPathFactory) -> st
 def _is_explained(done: t.Submission, verdict: str) -> None:
     assert (done.status, done.verdict) == ("failed", verdict), done.explanation
     assert done.final
-    assert done.explanation is not None
-    assert done.explanation.what
-    assert done.explanation.why
-    assert done.explanation.next_step
+    assert told(done)
 
 
 @pytest.mark.parametrize("name", list(BROKEN))
@@ -108,8 +105,7 @@ def test_unknown_image_is_told_by_name(live: Live, docker_engine: str, open_comp
 
     assert done.status in ("rejected", "failed")
     assert done.verdict != "platform"
-    assert done.explanation is not None
-    assert "nobody/knows-this:1" in f"{done.explanation.what} {done.explanation.why}"
+    assert "nobody/knows-this:1" in told(done)
 
 
 def test_next_one_is_scored_after_all_this(live: Live, sandbox: str, open_competition: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from livekit import Live, answers, competition, ended, publish, push, scores, write_bundle
+from livekit import Live, answers, competition, ended, publish, push, scores, told, write_bundle
 from onnx import TensorProto, helper, numpy_helper
 
 from touchstone_client.errors import ClientError
@@ -137,9 +137,8 @@ def _refused(client: Any, slug: str, file: Path, kind: str) -> str:
     except ClientError as error:
         return f"{error.message} {error.why} {error.hint} {error.details}"
     assert done.status == "rejected"
-    assert done.explanation is not None
     assert client.results(done.id).items == ()
-    return f"{done.explanation.what} {done.explanation.why} {done.explanation.next_step}"
+    return told(done)
 
 
 def _linear_onnx(features: int) -> bytes:
@@ -171,8 +170,7 @@ def test_bad_model_ends_with_a_clear_message(
 
     assert done.status in ("rejected", "failed")
     assert done.verdict in ("", "invalid_output")
-    assert done.explanation is not None
-    assert word in f"{done.explanation.what} {done.explanation.why} {done.explanation.next_step}".lower()
+    assert word in told(done).lower()
     assert client.results(done.id).items == ()
 
 

@@ -42,7 +42,6 @@ RESULT_BADGES = {
     "too_few": Badge(gettext_lazy("Too few items"), icon="circle-dashed", tone="warn"),
     "not_applicable": Badge(gettext_lazy("Not applicable"), icon="circle-minus"),
     "failed": Badge(gettext_lazy("Not computed"), icon="triangle-alert", tone="error"),
-    "withheld": Badge(gettext_lazy("Withheld"), icon="eye-off"),
 }
 
 PHASE_BADGES = {

@@ -117,12 +117,17 @@ def test_an_archive_cannot_take_the_name_of_our_image(
 def test_an_image_above_the_limit_is_refused(
     docker_engine: DockerEngine, images: Images, run_name: str, tmp_path: Path
 ) -> None:
-    archive = images.save(
-        images.build(f"FROM {BASE_IMAGE}\nLABEL a={run_name}\n", {}, f"{run_name}:1"), tmp_path / "i.tar"
-    )
+    tag = images.build(f"FROM {BASE_IMAGE}\nLABEL a={run_name}\n", {}, f"{run_name}:1")
+    archive = images.save(tag, tmp_path / "i.tar")
+    image = docker_engine.client.inspect_image(tag)["Id"]
     with pytest.raises(UserError, match="bytes unpacked") as caught:
         docker_engine.load_image(archive, limit=10**6)
     assert caught.value.code == "image_too_large"
+    assert docker_engine.has_image(tag), "an image that was here before must stay"
+    images.forget(tag)
+    with pytest.raises(UserError, match="bytes unpacked"):
+        docker_engine.load_image(archive, limit=10**6)
+    assert not docker_engine.has_image(image)
 
 
 def test_what_is_no_archive_is_refused(docker_engine: DockerEngine, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_an_image_that_is_not_here_is_the_platform_s_fault(docker_engine: Docker
 def test_a_run_s_name_is_a_lock(docker_engine: DockerEngine, run_name: str) -> None:
     argv = ("python3", "-c", "import time; time.sleep(60)")
     first = docker_engine.start(Job(run=run_name, attempt=1, limits=LIMITS, argv=argv))
-    with pytest.raises(RetryableError, match="attempt 1 .* still running"):
+    with pytest.raises(RetryableError, match=r"attempt 1 .* still running"):
         docker_engine.start(Job(run=run_name, attempt=1, limits=LIMITS, argv=argv))
     second = docker_engine.start(Job(run=run_name, attempt=2, limits=LIMITS, argv=argv))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 from django.urls import get_resolver
 
 from tests.unit.web.conftest import ROLES
@@ -113,6 +114,22 @@ def test_the_home_page_lists_only_what_one_may_see(world) -> None:
 
     assert shown("anonymous") == shown("stranger") == {"open-one"}
     assert shown("participant") == shown("organiser") == {"open-one", "secret-one"}
+
+
+def test_the_home_page_says_what_goes_on(world) -> None:
+    html = world.client("anonymous").get("/").content.decode()
+    assert "<strong>1</strong> participant<" in html
+    assert "<strong>1</strong> submission<" in html
+    assert "Main phase · closes" in html
+    for pillar in ("Performance", "Robustness"):
+        assert pillar in html
+
+
+@pytest.mark.django_db
+def test_an_empty_home_page_says_what_comes_next() -> None:
+    html = Client().get("/").content.decode()
+    assert "No competitions yet" in html
+    assert "Sign up to start one" in html
 
 
 def test_unlisted_is_open_to_who_has_the_link(world) -> None:

@@ -22,7 +22,7 @@ def predict(x: np.ndarray) -> np.ndarray:
         weights = rng.normal(size=(flat.shape[1], CLASSES))
     logits = flat @ weights
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 if __name__ == "__main__":

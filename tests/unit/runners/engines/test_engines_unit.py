@@ -186,8 +186,8 @@ def test_the_runtime_shows_sources_at_neutral_places() -> None:
 #: What a probe finds in a tight sandbox.
 TIGHT: dict[str, Any] = {
     "uid": 65534, "capabilities": "0", "no_new_privileges": True, "interfaces": ["lo"], "connects": False,
-    "writable": [], "tmp": True, "host_root": False, "docker_socket": False, "processes": 2, "mounts": False, "user_namespace": False,
-    "environment": ["PATH"],
+    "writable": [], "tmp": True, "host_root": False, "docker_socket": False, "processes": 2,
+    "mounts": False, "user_namespace": False, "environment": ["PATH"],
 }  # fmt: skip
 
 

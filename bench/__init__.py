@@ -1,0 +1,1 @@
+"""Speed, as JSON: each number beside a peer or a physical limit, measured in the same run. `make bench`."""

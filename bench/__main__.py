@@ -1,0 +1,1 @@
+"""`python -m bench` (being written by a helper: bench/ is taken)."""
