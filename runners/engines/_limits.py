@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from math import ceil
@@ -13,8 +14,17 @@ UID = 65534
 SUBMISSION = "/submission"
 CHANNEL = "/run/touchstone"
 SOCKET = f"{CHANNEL}/channel.sock"
+
+
+def _node() -> str:
+    """Names this node on its host: by its name and folder, so that two nodes that share a name share nothing else."""
+    folder = Path(os.environ.get("TOUCHSTONE_NODE_DIR") or ".").resolve()
+    name = os.environ.get("TOUCHSTONE_NODE_NAME") or socket.gethostname()
+    return f"{name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}"
+
+
 #: Sandboxes are named after their node, so that two nodes on one host leave each other's alone.
-NODE = os.environ.get("TOUCHSTONE_NODE_NAME") or socket.gethostname()
+NODE = _node()
 
 
 def environment(job: Job) -> dict[str, str]:

@@ -62,10 +62,12 @@ def is_broken(error: ChannelError) -> bool:
 
 
 def with_log(fault: ParticipantFault, log: bytes) -> ParticipantFault:
-    """The same fault with the last lines of the log in its hint: at start-up they nearly always say why."""
+    """The same fault with the log, and its last lines in the hint: at start-up they nearly always say why."""
     tail = log[-_TAIL:].decode("utf-8", "replace").strip()
     hint = f"{fault.hint} Last lines of its log:\n{tail}" if tail else f"{fault.hint} Its log is empty."
-    return ParticipantFault(fault.verdict, fault.message, hint=hint, code=fault.code)
+    told = ParticipantFault(fault.verdict, fault.message, hint=hint, code=fault.code)
+    told.log = log
+    return told
 
 
 def make_readable(folder: Path) -> None:

@@ -105,7 +105,7 @@ PREDICTIONS: dict[str, tuple[bytes, str]] = {
     "NaN": (_probabilities(nan=True), "i7"),
     "wrong columns": (_csv(lambda rows: ["id,guess", *rows[1:]]), "guess"),
     "unknown class": (_csv(lambda rows: [rows[0], "i0,perhaps", *rows[2:]]), "perhaps"),
-    "does not sum to one": (_probabilities(total=1.5), "1.5"),
+    "does not sum to one": (_probabilities(total=0.75), "0.75"),
     "a zip": (_zip(), "zip"),
     "empty": (b"", "empty"),
 }
