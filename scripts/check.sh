@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
+export PYTHONPATH=platform:.:client
 failed=()
 
 step() { # name, command...

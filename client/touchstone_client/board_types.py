@@ -18,12 +18,13 @@ class BoardColumn:
 
 @dataclass(frozen=True)
 class Score:
-    """A cell. `text` is the value as the server formats it; `low` and `high` bound a 95 % interval."""
+    """A cell. `text` is the value as pages show it; `low` and `high` bound a 95 % interval, `n` is what it rests on."""
 
     text: str
     value: float | None
     low: float | None = None
     high: float | None = None
+    n: int | None = None
     state: str = "ok"
     reason: str = ""
 

@@ -164,7 +164,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission and the state of its run. `queue_position` counts from 1 and is None outside the queue."""
+    """A submission and the state of its run. `queue_position` counts from 1 and is None outside the queue.
+
+    `stages`: seconds of each stage of the last attempt, in their order.
+    """
 
     id: str
     competition: str
@@ -187,6 +190,7 @@ class Submission:
     code: str = ""
     nodes_online: int | None = None
     explanation: Explanation | None = None
+    stages: dict[str, float] = field(default_factory=dict)
     not_enforced: tuple[str, ...] = ()
     url: str = ""
 

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from touchstone_client.cli import output
+from touchstone_client.cli import bugs, output
 from touchstone_client.errors import ClientError, ExitCode
 
 if TYPE_CHECKING:
     from touchstone_client.sdk import Client
+
+
+#: How the framework ends a command: what a bad option raises is a `ClickException`, which has had several homes.
+_OF_THE_FRAMEWORK: tuple[type[BaseException], ...] = (typer.Exit, typer.Abort, typer.BadParameter.__mro__[2])
 
 
 @dataclass
@@ -41,6 +45,13 @@ class TouchstoneGroup(TyperGroup):
                 raise
             output.error(ClientError(f"{error.filename or 'A file'} cannot be used", why=error.strerror or str(error)))
             raise typer.Exit(ExitCode.UNEXPECTED) from error
+        except _OF_THE_FRAMEWORK:
+            raise
+        except Exception as error:  # a bug: nobody but us can do anything with its traceback
+            if os.environ.get(bugs.DEBUG_VARIABLE) == "1":
+                raise
+            output.talk(bugs.report(error))
+            raise typer.Exit(ExitCode.UNEXPECTED) from error
 
 
 def connect(ctx: typer.Context, *, need_token: bool = True, patience: float = 60.0) -> Client:
@@ -64,7 +75,7 @@ def _told_once() -> Any:
     told: set[str] = set()
 
     def tell(reason: str, pause: float) -> None:
-        if reason not in told or os.environ.get("TOUCHSTONE_DEBUG"):
+        if reason not in told or os.environ.get(bugs.DEBUG_VARIABLE):
             told.add(reason)
             output.talk(f"{reason}; trying again for a while …")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,7 +53,7 @@ def _lines(found: Submission) -> list[tuple[str, object]]:
         ("kind", found.kind),
         ("status", found.status),
         ("place in the queue", found.queue_position),
-        ("estimated start", found.estimated_start),
+        ("estimated start", _soon(found.estimated_start)),
         ("attempt", found.attempt or None),
         ("message", found.message),
         ("sent", found.created_at),
@@ -61,6 +62,11 @@ def _lines(found: Submission) -> list[tuple[str, object]]:
         ("verdict", found.verdict),
         ("page", found.url),
     ]
+
+
+def _soon(moment: datetime | None) -> object:
+    """A time to come. Printed to the minute, one within the next would look past."""
+    return "any moment now" if moment is not None and moment <= datetime.now(UTC) + timedelta(minutes=1) else moment
 
 
 def logs(

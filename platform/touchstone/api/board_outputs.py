@@ -19,12 +19,13 @@ class BoardColumnOut(serializers.Serializer[Any]):
 
 
 class ScoreOut(serializers.Serializer[Any]):
-    """A cell. `low` and `high` bound a 95 % interval, rounded as shown; `reason` says why there is no value."""
+    """A cell. `low` and `high` bound a 95 % interval, `n` is what it rests on; `reason` says why there is no value."""
 
-    text = serializers.CharField()
+    text = serializers.CharField(help_text="The value as the page shows it; the numbers have all their digits.")
     value = serializers.FloatField(allow_null=True)
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField(allow_null=True)
     state = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
 

@@ -175,6 +175,9 @@ class SubmissionDetailOut(SubmissionOut):
         allow_null=True, help_text="Workers that could run it; null outside the queue."
     )
     explanation = ExplanationOut()
+    stages = serializers.DictField(
+        child=serializers.FloatField(), help_text="Seconds of each stage of the last attempt, in their order."
+    )
     not_enforced = serializers.ListField(
         child=serializers.CharField(), help_text="Limits that the engine of this run could not enforce."
     )

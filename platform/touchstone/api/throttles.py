@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from touchstone.accounts.models import ApiToken
+from touchstone.core.addresses import client_address
 
 #: Requests a minute. A big upload by parts stays far below.
 DEFAULT_RATES = {"caller": "1200/min", "address": "2400/min"}
@@ -37,12 +38,4 @@ class AddressThrottle(_Throttle):
     scope = "address"
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        return f"throttle:address:{_address(request)}"
-
-
-def _address(request: Request) -> str:
-    """The peer; behind a proxy of ours the last address that it added, which a caller cannot choose."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if forwarded and settings.SECURE_PROXY_SSL_HEADER:
-        return forwarded.rpartition(",")[2].strip()[:64]
-    return str(request.META.get("REMOTE_ADDR", ""))
+        return f"throttle:address:{client_address(request)}"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from runners.spec import Defect
 from runners.spec.files import split_digest, split_files
@@ -125,12 +127,18 @@ def _text(folder: Path, name: str) -> str:
 
 def _kit(folder: Path) -> str:
     """The starting kit as a zip whose bytes depend on its files alone: sorted, without times or owners."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with tempfile.TemporaryFile() as buffer:
+        _kit_write(folder, buffer)
+        buffer.seek(0)
+        return blob_put(file=buffer).sha256
+
+
+def _kit_write(folder: Path, target: IO[bytes]) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
             info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, path.read_bytes())
-    buffer.seek(0)
-    return blob_put(file=buffer).sha256
+            info.file_size = path.stat().st_size
+            with path.open("rb") as source, archive.open(info, "w") as packed:
+                shutil.copyfileobj(source, packed, 2**20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +11,19 @@ from typing import BinaryIO
 from django.db import IntegrityError, transaction
 
 from runners.spec import Defect
-from runners.spec.bundle import ArchiveError, extract_bundle
+from runners.spec.bundle import ArchiveError, ArchiveLimits, extract_bundle
 from runners.spec.models import PhaseSpec
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
 from touchstone.competitions.bundle_read import BundleContent, BundleError, SplitContent, bundle_read
 from touchstone.competitions.models import Competition, DataSplit, Phase
 from touchstone.competitions.selectors import is_organiser
-from touchstone.core.errors import Conflict
+from touchstone.core.errors import Conflict, TooLarge
 from touchstone.leaderboards.services import boards_sync, leaderboard_rebuild
 from touchstone.submissions.models import Submission
+
+#: Bytes of a bundle's zip.
+_LARGEST = ArchiveLimits().total
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def competition_import(*, user: User, archive: BinaryIO | Path, replace: bool = 
     differs. `replace` allows that phases and splits which the bundle no longer has are dropped, if nothing was
     submitted to them. Data that submissions were scored on is never replaced.
 
-    Raises `BundleError` with all defects, and `Conflict` where the slug is somebody else's.
+    Raises `BundleError` with all defects, `TooLarge`, and `Conflict` where the slug is somebody else's.
     """
     with tempfile.TemporaryDirectory(prefix="touchstone-bundle-") as work:
         content = bundle_read(folder=_unpacked(archive, Path(work)))
@@ -60,12 +62,22 @@ def _unpacked(archive: BinaryIO | Path, work: Path) -> Path:
     if isinstance(archive, Path):
         packed = archive
     else:
-        with packed.open("wb") as target:
-            shutil.copyfileobj(archive, target, 2**20)
+        _copy(archive, packed)
     try:
         return extract_bundle(packed, work / "bundle")
     except ArchiveError as error:
         raise BundleError(error.defects) from error
+
+
+def _copy(archive: BinaryIO, target: Path) -> None:
+    """Raises `TooLarge` before more is written than a bundle may unpack to."""
+    written = 0
+    with target.open("wb") as out:
+        while chunk := archive.read(2**20):
+            written += len(chunk)
+            if written > _LARGEST:
+                raise TooLarge(f"A bundle has at most {_LARGEST} bytes.", "Leave out what is not needed.")
+            out.write(chunk)
 
 
 def _taken(slug: str) -> Conflict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,33 @@ def _mine(user: Viewer) -> Q:
 def competition_visible(*, user: Viewer) -> QuerySet[Competition]:
     """What `user` sees in lists: everything public, and what they organise or take part in."""
     return Competition.objects.filter(Q(visibility=Competition.Visibility.PUBLIC) | _mine(user))
+
+
+def competitions_search(*, queryset: QuerySet[Competition], q: str) -> QuerySet[Competition]:
+    """Those of `queryset` that have each word of `q` in slug, title or summary; at most ten words count."""
+    for word in q.split()[:10]:
+        queryset = queryset.filter(Q(slug__icontains=word) | Q(title__icontains=word) | Q(summary__icontains=word))
+    return queryset
+
+
+def joined_keys(*, user: Viewer, competitions: Collection[Competition]) -> set[int]:
+    """Keys of those that the user takes part in. One query for all."""
+    if user is None or not user.is_authenticated:
+        return set()
+    found = Participation.objects.filter(user_id=user.pk, competition__in=competitions)
+    return set(found.values_list("competition_id", flat=True))
+
+
+def organised_keys(*, user: Viewer, competitions: Collection[Competition]) -> set[int]:
+    """Keys of those that the user organises. One query for all."""
+    if user is None or not user.is_authenticated:
+        return set()
+    keys = {competition.pk for competition in competitions}
+    if user.is_superuser:
+        return keys
+    found = Competition.organisers.through.objects.filter(user_id=user.pk, competition_id__in=keys)
+    owned = {competition.pk for competition in competitions if competition.owner_id == user.pk}
+    return owned | set(found.values_list("competition_id", flat=True))
 
 
 def competition_get(*, user: Viewer, slug: str) -> Competition:
@@ -80,6 +108,11 @@ def phase_is_open(*, phase: Phase, at: datetime | None = None) -> bool:
     """Whether submissions are accepted: from `opens` (included) to `closes` (excluded)."""
     moment = at or now()
     return phase.opens <= moment and (phase.closes is None or moment < phase.closes)
+
+
+def phase_is_over(*, phase: Phase, at: datetime | None = None) -> bool:
+    """Whether the phase has closed; one without an end never has."""
+    return phase.closes is not None and phase.closes <= (at or now())
 
 
 def phase_current(*, competition: Competition, at: datetime | None = None) -> Phase | None:

@@ -70,3 +70,9 @@ class QuotaExceeded(UserError):
     def __init__(self, message: str, hint: str = "", *, reset_at: datetime | None = None) -> None:
         super().__init__(message, hint)
         self.reset_at = reset_at
+
+
+class TooOften(QuotaExceeded):
+    """Too many tries in a short time. `reset_at` says when the next one is free."""
+
+    code = "throttled"

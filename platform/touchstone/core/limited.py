@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,20 +52,24 @@ class Ended:
 def run_limited(module: str, *arguments: str, folder: Path, seconds: float) -> Ended:
     """Run `python -m module arguments` in `folder`. Raises `LimitedTimeout`."""
     limits = [MEMORY, int(seconds) + 1, _FILE_SIZE, _OPEN_FILES]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, module, *map(str, limits), *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=folder, env=_environment(folder), start_new_session=True,
-    )  # fmt: skip
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise LimitedTimeout(f"{module} took longer than {seconds:.0f} s") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return Ended(process.returncode, out, err)
+    # Output goes to files, which the limit on files bounds; a pipe would fill our memory.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCH, module, *map(str, limits), *arguments],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            cwd=folder, env=_environment(folder), start_new_session=True,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise LimitedTimeout(f"{module} took longer than {seconds:.0f} s") from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        out.seek(0)
+        err.seek(0)
+        return Ended(process.returncode, out.read(), err.read())
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -18,33 +18,34 @@ class Explanation:
 
 
 _NOT_COUNTED = "It does not count against your quota."
+_COUNTED = "It counts against your quota."
 
 #: By verdict: what happened, a reason where the node gave none, the next step where it gave none.
 _PARTICIPANT: dict[str, tuple[str, str, str]] = {
     "timeout": (
         "The submission took too long and was stopped.",
         "It did not start, or did not answer, within the time this competition allows.",
-        "Time it on the public sample with the limits of the rules page; make it faster or smaller, and submit again.",
+        "Time it on data that you can download, with the limits of the rules page; make it faster or smaller.",
     ),
     "memory": (
         "The submission used more memory than allowed and was stopped.",
-        "The operating system ended it at the limit of the rules page; swap is not available.",
-        "Load less at once, use a smaller model or smaller batches, and try it under the same limit first.",
+        "It reached the memory limit that the rules page names; there is no swap.",
+        "Load less at once, use a smaller model or smaller batches, and try it under the same limit.",
     ),
     "output_limit": (
         "The submission wrote more than allowed and was stopped.",
-        "The amount a submission may write to its log and its disk is limited.",
-        "Print less, remove debug output, and submit again.",
+        "What a submission may write to its log and to its disk is limited; the rules page says how much.",
+        "Print less, and keep fewer temporary files.",
     ),
     "crash": (
         "The submission ended by itself before it had answered everything.",
-        "The log below ends with what it said last.",
-        "Run it on the public sample as the starting kit shows, correct the error, and submit again.",
+        "It exited, or an error ended it, while answers were still due.",
+        "Read the end of its log, run it on data that you can download, and correct the error.",
     ),
     "invalid_output": (
         "The submission answered something that cannot be scored.",
         "The shape, the type or the values of its answers are not those that the competition asks for.",
-        "Compare its output with the format on the data page, correct it, and submit again.",
+        "Compare its output with the format on the data page, and correct it.",
     ),
 }
 
@@ -56,12 +57,12 @@ _WAITING: dict[str, tuple[str, str, str]] = {
     ),
     RunStatus.CHECKING: (
         "The file is being checked.",
-        "A broken file is told at once instead of after a wait in the queue.",
+        "So that a broken file is told at once, and not after a wait in the queue.",
         "Nothing to do.",
     ),
     RunStatus.RUNNING: (
         "The submission is being evaluated.",
-        "A worker node runs it; its history is below.",
+        "A worker runs it; its history shows how far it is.",
         "Nothing to do.",
     ),
     RunStatus.SCORED: (
@@ -73,14 +74,24 @@ _WAITING: dict[str, tuple[str, str, str]] = {
 
 
 def explain(
-    *, run: Run, position: int | None = None, nodes_online: int | None = None, results_hidden: str = ""
+    *,
+    run: Run,
+    position: int | None = None,
+    nodes_online: int | None = None,
+    results_hidden: str = "",
+    log_hidden: bool = False,
 ) -> Explanation:
-    """The explanation of a run's present state. `results_hidden` says why a scored run shows no numbers."""
+    """The explanation of a run's present state. `results_hidden` says why a scored run shows no numbers.
+
+    `log_hidden`: the reader does not get the log, so it is of no use to send them there.
+    """
     status = RunStatus(run.status)
     if status == RunStatus.QUEUED:
         return _queued(run, position, nodes_online)
     if status == RunStatus.SCORED and results_hidden:
-        return Explanation(_WAITING[status][0], results_hidden, "Nothing to do: your submission counts.")
+        return Explanation(
+            _WAITING[status][0], results_hidden, "Nothing to do: the submission takes part in the ranking."
+        )
     if status in _WAITING:
         return Explanation(*_WAITING[status])
     if status == RunStatus.REJECTED:
@@ -89,38 +100,45 @@ def explain(
             f"{run.hint or 'Correct the file and submit it again.'} {_NOT_COUNTED}", "you",
         )  # fmt: skip
     if status == RunStatus.CANCELLED:
-        counted = "It counts against your quota, for it had started." if run.counts_quota else _NOT_COUNTED
+        counted = "It counts against your quota, because it had started." if run.counts_quota else _NOT_COUNTED
         return Explanation(
             "The run was cancelled.", "You or an organiser asked for it.", f"Submit again when you like. {counted}"
         )
-    return _failed(run)
+    return _failed(run, log_hidden)
 
 
 def _queued(run: Run, position: int | None, nodes_online: int | None) -> Explanation:
     if nodes_online == 0:
         return Explanation(
             "The submission waits in the queue.",
-            f"No worker that can run it is online (queue {run.queue}).",
+            f"No worker that can run it is online (queue: {run.queue}).",
             "Nothing to do: it starts as soon as one comes back. If this lasts, tell the organisers.", "platform",
         )  # fmt: skip
-    lost = f" An earlier attempt was lost through us; this will be attempt {run.attempt + 1}." if run.faults else ""
+    lost = (
+        f" An attempt was lost by a fault of the platform, which costs you nothing; the next is {run.attempt + 1}."
+        if run.faults
+        else ""
+    )
     place = f"It is number {position} in the queue." if position else "It is in the queue."
     return Explanation("The submission waits for a worker.", place + lost, "Nothing to do.")
 
 
-def _failed(run: Run) -> Explanation:
+def _failed(run: Run, log_hidden: bool) -> Explanation:
     if run.verdict == "scorer":
         return Explanation(
-            "The evaluation failed because of the competition, not of your submission.",
+            "The evaluation failed by a fault of the competition, not of your submission.",
             run.message or "The competition's data or metrics make a score impossible.",
-            f"{run.hint or 'Tell the organisers; this page has what they need.'} {_NOT_COUNTED}", "organiser",
+            f"{run.hint or 'Tell the organisers of the competition; they see this run and its log.'} {_NOT_COUNTED}",
+            "organiser",
         )  # fmt: skip
     if run.verdict in _PARTICIPANT:
         what, why, step = _PARTICIPANT[run.verdict]
-        return Explanation(what, run.message or why, run.hint or step, "you")
+        unseen = " The log is for the organisers only in this phase." if log_hidden else ""
+        counted = _COUNTED if run.counts_quota else _NOT_COUNTED
+        return Explanation(what, run.message or why, f"{run.hint or step}{unseen} {counted}", "you")
     return Explanation(
-        "The evaluation failed because of the platform, not of your submission.",
+        "The evaluation failed by a fault of the platform, not of your submission.",
         run.message or "The worker that ran it was lost.",
-        f"Submit again; if it fails again, tell the platform's operators the id of this run. {_NOT_COUNTED}",
+        f"Submit again; if that fails too, tell the platform's operators the id of this run, {run.pk}. {_NOT_COUNTED}",
         "platform",
     )  # fmt: skip

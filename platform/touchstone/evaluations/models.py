@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 
+from touchstone.core.fields import PairsField
 from touchstone.submissions.models import Submission
 
 
@@ -62,7 +63,7 @@ class Run(models.Model):
     log = models.TextField(blank=True)
     engine = models.JSONField(null=True)
     environment = models.JSONField(default=dict)
-    stages = models.JSONField(default=dict)
+    stages = PairsField(help_text="Seconds of each stage, in their order.")
     peak_memory = models.BigIntegerField(null=True)
     counts_quota = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -9,23 +9,22 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q
 
-from touchstone.competitions.models import Phase
 from touchstone.competitions.selectors import Viewer, is_organiser
 from touchstone.core.clock import now
 from touchstone.evaluations.explanations import Explanation, explain
 from touchstone.evaluations.models import Node, Result, Run, RunEvent, RunStatus
 from touchstone.evaluations.state import FINAL
+from touchstone.evaluations.visibility import events_shown, log_hidden, results_blunted, results_hidden
 
 _RECENT = 20
-_ROUND = 2
 
 
 @dataclass(frozen=True)
 class RunView:
     """A run as one person may see it. `results` is empty, and `results_hidden` says why, where feedback forbids it.
 
-    `position` counts from 1; `estimated_start` is None where nothing is known. `not_enforced` lists the limits
-    that the engine could not enforce.
+    `position` counts from 1; `estimated_start` is None where nothing is known, and never past. `not_enforced` lists
+    the limits that the engine could not enforce.
     """
 
     run: Run
@@ -58,22 +57,19 @@ def run_view(*, run: Run, user: Viewer) -> RunView:
         position=position,
         estimated_start=_estimate(run, position, online),
         nodes_online=online,
-        explanation=explain(run=run, position=position, nodes_online=online, results_hidden=hidden),
-        events=run_events(run=run, user=user),
+        explanation=explain(
+            run=run,
+            position=position,
+            nodes_online=online,
+            results_hidden=hidden,
+            log_hidden=not organiser and log_hidden(phase=phase),
+        ),
+        events=_events(run, organiser),
         log=_log(run, organiser),
         results=_results(run, organiser),
         results_hidden=hidden,
         not_enforced=list((run.engine or {}).get("not_enforced", ())),
     )
-
-
-def results_hidden(*, run: Run, phase: Phase) -> str:
-    """Why a participant is not told the results of a scored run; empty where they are."""
-    if run.status != RunStatus.SCORED:
-        return ""
-    if phase.feedback not in ("full", "rounded"):  # what is not known to tell, does not
-        return "This phase gives no feedback: results are shown by the organisers after it."
-    return ""
 
 
 def run_results(*, run: Run, user: Viewer) -> list[Result]:
@@ -83,25 +79,21 @@ def run_results(*, run: Run, user: Viewer) -> list[Result]:
 
 def _results(run: Run, organiser: bool) -> list[Result]:
     phase = run.submission.phase
-    if not organiser and results_hidden(run=run, phase=phase):
+    if organiser:
+        return list(run.results.all())
+    if results_hidden(run=run, phase=phase):
         return []
-    results = list(run.results.all())
-    if not organiser and phase.feedback == "rounded":
-        for result in results:
-            _round(result)
-    return results
-
-
-def _round(result: Result) -> None:
-    """Blunt a result in memory; `details` may hold curves that would tell the exact value."""
-    result.value = None if result.value is None else round(result.value, _ROUND)
-    result.low = result.high = None
-    result.details = {}
+    return results_blunted(results=run.results.all(), phase=phase)
 
 
 def run_events(*, run: Run, user: Viewer, after: int = 0) -> list[RunEvent]:
-    """The run's history after the event numbered `after`."""
-    return list(run.events.filter(sequence__gt=after).order_by("sequence"))
+    """The run's history after the event numbered `after`, as far as the phase's feedback allows."""
+    return _events(run, is_organiser(user=user, competition=run.submission.phase.competition), after)
+
+
+def _events(run: Run, organiser: bool, after: int = 0) -> list[RunEvent]:
+    events = run.events.filter(sequence__gt=after).order_by("sequence")
+    return list(events) if organiser else events_shown(events=events, phase=run.submission.phase)
 
 
 def run_log(*, run: Run, user: Viewer) -> str:
@@ -110,10 +102,7 @@ def run_log(*, run: Run, user: Viewer) -> str:
 
 
 def _log(run: Run, organiser: bool) -> str:
-    """A submission can print what it is asked: without feedback, a log on hidden inputs is the organisers' alone."""
-    phase = run.submission.phase
-    told = phase.feedback in ("full", "rounded") or phase.split.visibility != "hidden"
-    return run.log if organiser or told else ""
+    return run.log if organiser or not log_hidden(phase=run.submission.phase) else ""
 
 
 def queue_position(*, run: Run) -> int | None:
@@ -138,7 +127,10 @@ def _can_run(hello: dict, run: Run) -> bool:  # type: ignore[type-arg]
 
 
 def _estimate(run: Run, position: int | None, online: int | None) -> datetime | None:
-    """Now, plus the usual duration of a run of this phase for each that is ahead, over the nodes there are."""
+    """Now, plus the usual duration of a run of this phase for each that is ahead, over the nodes there are.
+
+    Not before the pause that a lost attempt is given.
+    """
     if not position or not online:
         return None
     recent = Run.objects.filter(
@@ -150,4 +142,6 @@ def _estimate(run: Run, position: int | None, online: int | None) -> datetime | 
     ]
     if not spans:
         return None
-    return now() + timedelta(seconds=statistics.median(spans) * (position - 1) / online)
+    moment = now()
+    usual = max(0.0, statistics.median(spans))  # a node's clock may run behind
+    return max(run.not_before or moment, moment + timedelta(seconds=usual * (position - 1) / online))

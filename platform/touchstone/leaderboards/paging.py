@@ -20,7 +20,8 @@ from django.db.models.functions import Cast
 from touchstone.core.errors import UserError
 from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
 
-_BEST_FIRST = (F("sort_key").desc(nulls_last=True), "achieved_at", "run_id")
+#: Rank order; the unranked come last.
+BEST_FIRST = (F("sort_key").desc(nulls_last=True), "achieved_at", "run_id")
 _FIELDS = {"participant": "participation__display_name", "submitted": "achieved_at", "submissions": "n_submissions"}
 
 
@@ -33,12 +34,17 @@ class Slice:
     contiguous: bool
 
 
-def slice_get(*, entries: QuerySet[LeaderboardEntry], sort: str, after: str, limit: int, searched: bool) -> Slice:
+def slice_get(
+    *, entries: QuerySet[LeaderboardEntry], sort: str, after: str, limit: int, searched: bool, blunt: bool = False
+) -> Slice:
     """One page. By rank it is found by key (any page costs the same), by another column by offset.
+
+    `blunt`: the numbers of this view are rounded. Then by offset too, for a key would tell the exact one.
 
     Raises `UserError` for a cursor that was not given out for this view.
     """
-    if sort in ("", "rank"):
+    by_rank = sort in ("", "rank")
+    if by_rank and not blunt:
         found = _by_rank(entries, _cursor(after, keyed=True), limit + 1)
         page = found[:limit]
         last = page[-1] if len(found) > limit else None
@@ -47,8 +53,10 @@ def slice_get(*, entries: QuerySet[LeaderboardEntry], sort: str, after: str, lim
         )
     start = _cursor(after, keyed=False)
     offset = int(start[0]) if start else 0
-    found = list(_ordered(entries, sort)[offset : offset + limit + 1])
-    return Slice(found[:limit], _encode([offset + limit]) if len(found) > limit else "", False)
+    ordered = entries.order_by(*BEST_FIRST) if by_rank else _ordered(entries, sort)
+    found = list(ordered[offset : offset + limit + 1])
+    after = _encode([offset + limit]) if len(found) > limit else ""
+    return Slice(found[:limit], after, by_rank and not searched)
 
 
 def _by_rank(entries: QuerySet[LeaderboardEntry], start: list | None, count: int) -> list[LeaderboardEntry]:  # type: ignore[type-arg]
@@ -60,7 +68,7 @@ def _by_rank(entries: QuerySet[LeaderboardEntry], start: list | None, count: int
         if key is None:
             return list(unranked.filter(later).order_by("achieved_at", "run_id")[:count])
         ranked = ranked.filter(Q(sort_key__lt=key) | later, sort_key__lte=key)
-    found = list(ranked.order_by(*_BEST_FIRST)[:count])
+    found = list(ranked.order_by(*BEST_FIRST)[:count])
     if len(found) < count:
         found += unranked.order_by("achieved_at", "run_id")[: count - len(found)]
     return found
@@ -77,7 +85,7 @@ def _ordered(entries: QuerySet[LeaderboardEntry], sort: str) -> QuerySet[Leaderb
         entries = entries.annotate(sorted_by=Cast(value, FloatField()))
         column = F("sorted_by")
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
-    return entries.order_by(order, *_BEST_FIRST)
+    return entries.order_by(order, *BEST_FIRST)
 
 
 def _encode(parts: list[object]) -> str:

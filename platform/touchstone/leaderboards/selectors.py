@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from runners.spec import catalogue
@@ -13,17 +14,18 @@ from runners.spec.catalogue_file import Offer
 from runners.spec.gates import parse_gate
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.competitions.models import Competition, Phase
-from touchstone.competitions.selectors import Viewer, is_organiser
-from touchstone.core.clock import now
+from touchstone.competitions.selectors import Viewer, is_organiser, phase_is_over
 from touchstone.core.errors import NotFound, UserError
 from touchstone.evaluations.models import Result
-from touchstone.leaderboards.formatting import NOTHING, decimals_for, number
+from touchstone.leaderboards.formatting import decimals_for
 from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
-from touchstone.leaderboards.paging import Slice, ranks_of, slice_get
+from touchstone.leaderboards.paging import BEST_FIRST, Slice, ranks_of, slice_get
 from touchstone.leaderboards.ranking import TRUST, columns_offered
+from touchstone.leaderboards.rows import ROUNDED, flat_rows, page_row
 
 MAX_LIMIT = 200
-_ROUNDED = 2
+#: Entries that an export reads from the database at once.
+_CHUNK = 500
 _SORTABLE = ("rank", "participant", "submitted", "submissions")
 
 
@@ -44,7 +46,8 @@ class BoardPage:
     """One page of a board.
 
     `rows`: {rank, participant, is_baseline, is_you, submission, submitted_at, n_submissions, unranked, cells}, where
-    `cells` are in the order of `columns`: {text, low, high, value, state, reason}, numbers already formatted.
+    `cells` are in the order of `columns`: {value, low, high, n, state, reason}, raw, and {text, low_text, high_text},
+    formatted ("" where there is no bound).
     `hidden` says why nothing is shown; empty where something is. `next` is the cursor of the next page.
     `available`: every key that `cols` may name. `blunt`: two decimals and no intervals, as the phase says.
     """
@@ -86,7 +89,7 @@ def board_hidden(*, phase: Phase, user: Viewer) -> str:
     """Why `user` may not see the boards of a phase; empty where they may. Organisers always may."""
     if (
         phase.feedback in ("full", "rounded")
-        or _is_over(phase)
+        or phase_is_over(phase=phase)
         or is_organiser(user=user, competition=phase.competition)
     ):
         return ""
@@ -94,12 +97,9 @@ def board_hidden(*, phase: Phase, user: Viewer) -> str:
     return f"This phase gives no feedback while it runs, so its leaderboard is not shown yet.{until}"
 
 
-def _is_over(phase: Phase) -> bool:
-    return phase.closes is not None and phase.closes <= now()
-
-
-def _is_blunt(phase: Phase, user: Viewer) -> bool:
-    blunt = phase.feedback == "rounded" and not _is_over(phase)
+def board_blunt(*, phase: Phase, user: Viewer) -> bool:
+    """Whether `user` gets rounded numbers without intervals: while a phase with rounded feedback runs."""
+    blunt = phase.feedback == "rounded" and not phase_is_over(phase=phase)
     return blunt and not is_organiser(user=user, competition=phase.competition)
 
 
@@ -136,33 +136,44 @@ def leaderboard_page(
         entries = entries.filter(participation__display_name__icontains=q.strip())
     available = _available(spec, offer)
     _check_sort(sort, available, offer)
-    page = slice_get(entries=entries, sort=sort, after=after, limit=limit, searched=bool(q.strip()))
-    blunt = _is_blunt(phase, user)
+    blunt = board_blunt(phase=phase, user=user)
+    page = slice_get(entries=entries, sort=sort, after=after, limit=limit, searched=bool(q.strip()), blunt=blunt)
     columns = _columns(spec, offer, cols, page, blunt)
     ranks = ranks_of(leaderboard=leaderboard, page=page)
     seer = user.pk if user is not None and user.is_authenticated else None
+    shown = [(column.key, column.decimals) for column in columns]
     return BoardPage(
         leaderboard=leaderboard, columns=columns,
-        rows=[_row(entry, columns, ranks, seer, blunt) for entry in page.entries],
+        rows=[page_row(entry, columns=shown, ranks=ranks, seer=seer, blunt=blunt) for entry in page.entries],
         next=page.after, total=entries.count(), version=leaderboard.version, sort=sort, q=q, limit=limit, blunt=blunt,
         available=available,
     )  # fmt: skip
 
 
-def leaderboard_export_rows(*, leaderboard: Leaderboard, user: Viewer) -> list[dict[str, Any]]:
+def leaderboard_export_rows(*, leaderboard: Leaderboard, user: Viewer) -> Iterator[dict[str, Any]]:
     """Every entry in rank order as flat dicts of raw values, for CSV and JSON.
 
+    They are read from the database as they are asked for, so a long board is never in memory as a whole.
     A result has the keys `<key>`, `<key>.low`, `<key>.high`, `<key>.n` and `<key>.state`. All rows have the
-    same keys. Empty while the phase hides its board.
+    same keys. Nothing while the phase hides its board.
     """
     phase = leaderboard.phase
     if board_hidden(phase=phase, user=user):
-        return []
-    blunt = _is_blunt(phase, user)
-    page = slice_get(entries=_entries(leaderboard), sort="", after="", limit=10**7, searched=False)
-    ranks = ranks_of(leaderboard=leaderboard, page=page)
-    keys = list(dict.fromkeys(key for entry in page.entries for key in entry.scores))
-    return [_flat(entry, keys, ranks, blunt) for entry in page.entries]
+        return iter(())
+    entries = _entries(leaderboard).order_by(*BEST_FIRST).iterator(chunk_size=_CHUNK)
+    return flat_rows(entries, keys=_export_keys(leaderboard), blunt=board_blunt(phase=phase, user=user))
+
+
+def _export_keys(leaderboard: Leaderboard) -> list[str]:
+    """Every key that any entry has a score of: in the board's own order, then what it does not know of."""
+    sql = """SELECT DISTINCT jsonb_object_keys(scores) FROM leaderboards_leaderboardentry
+             WHERE leaderboard_id = %s AND NOT hidden"""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [leaderboard.pk])
+        found = {key for (key,) in cursor.fetchall()}
+    offer = columns_offered(spec=CompetitionSpec.model_validate(leaderboard.phase.competition.spec))
+    known = [key for key in _available(LeaderboardSpec.model_validate(leaderboard.spec), offer) if key in found]
+    return [*known, *sorted(found - set(known))]
 
 
 def _entries(leaderboard: Leaderboard) -> QuerySet[LeaderboardEntry]:
@@ -215,7 +226,7 @@ def _column(
     known = offer.find(key)
     span = (0.0, 1.0) if key == TRUST else known.range if known else (None, None)
     values = (entry.scores.get(key, {}).get("value") for entry in page.entries)
-    decimals = _ROUNDED if blunt else decimals_for(values, span=span)
+    decimals = ROUNDED if blunt else decimals_for(values, span=span)
     ranking = key == spec.rank_by
     if key == TRUST:
         return BoardColumn(key, "Trust", "", "maximise", decimals, ranking)
@@ -237,76 +248,3 @@ def _title(key: str, metric: str, title: str) -> str:
     which = [part for part in (alias, group.removesuffix("]")) if bracket or part]
     missing = ", ".join(part for part in which if part and part not in title)
     return f"{title} ({missing})" if missing else title
-
-
-def _row(
-    entry: LeaderboardEntry,
-    columns: Sequence[BoardColumn],
-    ranks: dict[float, tuple[int, int]],
-    seer: int | None,
-    blunt: bool,
-) -> dict[str, Any]:
-    mine = seer is not None and entry.participation.user_id == seer
-    return {
-        "rank": _rank_text(entry, ranks),
-        "participant": entry.participation.display_name,
-        "is_baseline": entry.participation.is_baseline,
-        "is_you": mine,
-        "submission": str(entry.run.submission_id) if mine else "",
-        "submitted_at": entry.achieved_at,
-        "n_submissions": entry.n_submissions,
-        "unranked": entry.unranked.partition(": ")[0] if blunt else entry.unranked,  # what follows may be a value
-        "cells": [_cell(entry.scores.get(column.key), column.decimals, blunt) for column in columns],
-    }
-
-
-def _rank_text(entry: LeaderboardEntry, ranks: dict[float, tuple[int, int]]) -> str:
-    if entry.sort_key is None:
-        return NOTHING
-    rank, ties = ranks[entry.sort_key]
-    return f"={rank}" if ties > 1 else str(rank)
-
-
-def _cell(score: dict[str, Any] | None, decimals: int, blunt: bool) -> dict[str, Any]:
-    if score is None:
-        return {
-            "text": NOTHING,
-            "low": "",
-            "high": "",
-            "value": None,
-            "state": "missing",
-            "reason": "not computed for this run",
-        }
-    value, low, high = score["value"], score["low"], score["high"]
-    if blunt:
-        value, low, high = None if value is None else round(value, _ROUNDED), None, None
-    return {
-        "text": number(value, decimals),
-        "low": "" if low is None else number(low, decimals),
-        "high": "" if high is None else number(high, decimals),
-        "value": value,
-        "state": score["state"],
-        "reason": score["reason"],
-    }
-
-
-def _flat(
-    entry: LeaderboardEntry, keys: Sequence[str], ranks: dict[float, tuple[int, int]], blunt: bool
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "rank": ranks[entry.sort_key][0] if entry.sort_key is not None else None,
-        "participant": entry.participation.display_name,
-        "baseline": entry.participation.is_baseline,
-        "submitted_at": entry.achieved_at.isoformat(),
-        "submissions": entry.n_submissions,
-        "unranked": entry.unranked.partition(": ")[0] if blunt else entry.unranked,
-    }
-    for key in keys:
-        score = entry.scores.get(key) or {"value": None, "low": None, "high": None, "n": None, "state": "missing"}
-        value = score["value"]
-        row[key] = round(value, _ROUNDED) if blunt and value is not None else value
-        row[f"{key}.low"] = None if blunt else score["low"]
-        row[f"{key}.high"] = None if blunt else score["high"]
-        row[f"{key}.n"] = score["n"]
-        row[f"{key}.state"] = score["state"]
-    return row

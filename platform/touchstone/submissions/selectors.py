@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
@@ -45,6 +47,26 @@ def quota(*, participation: Participation, phase: Phase, at: datetime | None = N
         total=Count("pk"), today=Count("pk", filter=Q(created_at__gte=day, created_at__lt=day + timedelta(days=1)))
     )
     return Quota(phase.per_day, used["today"], phase.total, used["total"], day + timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How many take part in a competition, and how many submissions they sent."""
+
+    participants: int = 0
+    submissions: int = 0
+
+
+def activity_of(*, competitions: Collection[Competition]) -> dict[int, Activity]:
+    """The activity of each competition, by its key. Two queries for all; the caller has seen to who may see them."""
+    keys = [competition.pk for competition in competitions]
+    members = _counted(Participation.objects.filter(competition__in=keys), "competition")
+    sent = _counted(Submission.objects.filter(phase__competition__in=keys), "phase__competition")
+    return {key: Activity(members.get(key, 0), sent.get(key, 0)) for key in keys}
+
+
+def _counted(rows: QuerySet[Any], path: str) -> dict[int, int]:
+    return dict(rows.order_by().values(path).annotate(n=Count("pk")).values_list(path, "n"))
 
 
 def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa: A002 - the name of the thing

@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.db.models import Count, Min, Sum
 
 from touchstone.accounts.models import User
 from touchstone.competitions.selectors import Viewer
@@ -24,13 +25,15 @@ from touchstone.submissions.models import Upload
 #: Larger than any artifact a competition may allow.
 MAX_SIZE = 2**36
 _MAX_OPEN = 20
+#: Bytes that the unfinished uploads of one person may announce together.
+_MAX_OPEN_BYTES = 2 * MAX_SIZE
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 def upload_create(*, user: User, name: str, size: int, sha256: str) -> Upload:
     """Begin an upload of `size` bytes with the given SHA-256. `name` is only shown, never used as a path.
 
-    Raises `UserError`, `TooLarge`, `QuotaExceeded` (too many unfinished uploads).
+    Raises `UserError`, `TooLarge`, `QuotaExceeded` (too many unfinished uploads, or bytes in them).
     """
     if not _SHA256.fullmatch(sha256):
         raise UserError("sha256 must be 64 lower-case hex digits.", "Compute it over the whole file.")
@@ -38,19 +41,37 @@ def upload_create(*, user: User, name: str, size: int, sha256: str) -> Upload:
         raise UserError("The file is empty.", "Check the path, and send a file that holds something.")
     if size > MAX_SIZE:
         raise TooLarge(f"{size} bytes is more than the {MAX_SIZE} that an upload may have.", "Send a smaller file.")
-    if Upload.objects.filter(user=user, completed_at=None, expires_at__gt=now()).count() >= _MAX_OPEN:
-        raise QuotaExceeded(
-            f"You have {_MAX_OPEN} unfinished uploads, the most allowed.",
-            f"Complete one, or wait until they expire {settings.TOUCHSTONE_UPLOAD_HOURS} hours after their start.",
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two beginnings at once are counted in turn
+        _check_room(user, size)
+        return Upload.objects.create(
+            user=user,
+            name=clean(name.replace("\\", "/").rsplit("/", 1)[-1], limit=255) or "file",
+            size=size,
+            sha256=sha256,
+            part_size=settings.TOUCHSTONE_UPLOAD_PART_SIZE,
+            expires_at=now() + timedelta(hours=settings.TOUCHSTONE_UPLOAD_HOURS),
         )
-    return Upload.objects.create(
-        user=user,
-        name=clean(name.replace("\\", "/").rsplit("/", 1)[-1], limit=255) or "file",
-        size=size,
-        sha256=sha256,
-        part_size=settings.TOUCHSTONE_UPLOAD_PART_SIZE,
-        expires_at=now() + timedelta(hours=settings.TOUCHSTONE_UPLOAD_HOURS),
+
+
+def _check_room(user: User, size: int) -> None:
+    """Refuse more unfinished uploads, or more bytes in them, than one person may have."""
+    unfinished = Upload.objects.filter(user=user, completed_at=None, expires_at__gt=now())
+    held = unfinished.aggregate(count=Count("pk"), size=Sum("size", default=0), free=Min("expires_at"))
+    if held["count"] < _MAX_OPEN and held["size"] + size <= _MAX_OPEN_BYTES:
+        return
+    raise QuotaExceeded(
+        f"You have {held['count']} unfinished uploads with {held['size']} bytes in all; at most {_MAX_OPEN} uploads "
+        f"and {_MAX_OPEN_BYTES} bytes are allowed.",
+        f"Complete one, or wait until they expire {settings.TOUCHSTONE_UPLOAD_HOURS} hours after their start.",
+        reset_at=held["free"],
     )
+
+
+def upload_live(*, user: User, size: int, sha256: str) -> Upload | None:
+    """The user's live upload of the same content, finished ones first: it is continued rather than sent again."""
+    live = Upload.objects.filter(user=user, size=size, sha256=sha256, expires_at__gt=now())
+    return live.order_by("completed_at", "-created_at").first()
 
 
 def upload_get(*, user: Viewer, id: uuid.UUID | str) -> Upload:  # noqa: A002 - the name of the thing

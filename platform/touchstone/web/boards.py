@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 
 from runners.spec import catalogue
 from runners.spec.models import CompetitionSpec
-from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.ranking import TRUST, columns_offered
 from touchstone.leaderboards.selectors import BoardColumn, BoardPage
 from touchstone.web import charts, present
@@ -65,11 +64,6 @@ class Row:
     opens_unranked: bool
 
 
-def _float(text: str) -> float | None:
-    """A number out of its formatted text: as exact as what is printed beside the mark."""
-    return float(text.replace(present.MINUS, "-").replace(",", "")) if text else None
-
-
 def detail_of(key: str, title: str) -> str:
     """What tells a column from others with the same title: the attribute in brackets, or the alias."""
     head, bracket, inside = key.partition("[")
@@ -80,10 +74,10 @@ def detail_of(key: str, title: str) -> str:
     return "" if alias in present.PILLARS or alias in title else alias
 
 
-def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> list[Header]:
+def headers(page: BoardPage, query: Query) -> list[Header]:
     """Heads with links that sort: first the better way round, then the other."""
     made = []
-    for column in page.columns:
+    for index, column in enumerate(page.columns):
         better = column.key if column.direction in {"minimise", "zero"} else f"-{column.key}"
         other = column.key if better.startswith("-") else f"-{column.key}"
         wanted = other if query.sort == better else better
@@ -93,7 +87,7 @@ def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> lis
                 column=column,
                 detail=detail_of(column.key, column.title),
                 direction=present.direction(column.direction),
-                n=present.count(counts[column.key]) if counts.get(column.key) else "",
+                n=_count(page, index),
                 url=query.url(sort=wanted),
                 aria=aria,
             )
@@ -101,17 +95,14 @@ def headers(page: BoardPage, query: Query, counts: dict[str, int | None]) -> lis
     return made
 
 
-def column_counts(leaderboard: Leaderboard, columns: Sequence[BoardColumn]) -> dict[str, int | None]:
-    """n of each column, from the first entry: all entries are measured on the same split."""
-    scores = (
-        leaderboard.entries.filter(hidden=False).order_by("-sort_key", "pk").values_list("scores", flat=True).first()
-        or {}
-    )
-    return {column.key: scores.get(column.key, {}).get("n") for column in columns}
+def _count(page: BoardPage, index: int) -> str:
+    """n of a column, from the first row that has one: all entries are measured on the same split."""
+    found = next((row["cells"][index]["n"] for row in page.rows if row["cells"][index]["n"]), None)
+    return present.count(found) if found else ""
 
 
 def _numbers(cells: Sequence[dict[str, Any]]) -> list[float | None]:
-    return [value for cell in cells for value in (cell["value"], _float(cell["low"]), _float(cell["high"]))]
+    return [value for cell in cells for value in (cell["value"], cell["low"], cell["high"])]
 
 
 def rows(page: BoardPage, query: Query) -> list[Row]:
@@ -122,8 +113,8 @@ def rows(page: BoardPage, query: Query) -> list[Row]:
         cells = [
             Cell(
                 text=cell["text"],
-                interval=f"[{cell['low']}, {cell['high']}]" if cell["low"] and cell["high"] else "",
-                mark=charts.interval(scale, cell["value"], _float(cell["low"]), _float(cell["high"])),
+                interval=f"[{cell['low_text']}, {cell['high_text']}]" if cell["low_text"] and cell["high_text"] else "",
+                mark=charts.interval(scale, cell["value"], cell["low"], cell["high"]),
                 state=cell["state"],
                 reason=cell["reason"],
                 sorted=_is_sorted(column, query),
@@ -161,7 +152,7 @@ def plot(page: BoardPage) -> charts.Plot | None:
         rows=[
             charts.PlotRow(row["participant"], cell["text"], mark, bool(row["is_you"]))
             for row, cell in shown
-            if (mark := charts.interval(scale, cell["value"], _float(cell["low"]), _float(cell["high"]))) is not None
+            if (mark := charts.interval(scale, cell["value"], cell["low"], cell["high"])) is not None
         ],
         ticks=[charts.Tick(scale.x(value), charts.tick_text(value, step)) for value in marks],
     )

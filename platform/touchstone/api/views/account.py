@@ -13,7 +13,9 @@ from touchstone.api.base import ApiView, PageQuery, Strict, page_of
 from touchstone.api.outputs import MeOut, NewTokenOut, TokenPageOut
 from touchstone.api.present import token_dict
 from touchstone.api.schema import operation
+from touchstone.core.addresses import client_address
 from touchstone.core.errors import NotAllowed, NotFound
+from touchstone.core.rates import TOKENS, rate_take
 
 
 class Me(ApiView):
@@ -69,7 +71,9 @@ class Tokens(ApiView):
             raise NotAllowed(
                 "A token cannot make tokens.", "Make one on the account page of the site, signed in.", "session_needed"
             )
-        token, secret = token_create(user=request.user, **self.body(request, self.Input))
+        given = self.body(request, self.Input)
+        rate_take(rate=TOKENS, subjects={"address": client_address(request), "name": request.user.get_username()})
+        token, secret = token_create(user=request.user, **given)
         return Response(NewTokenOut({**token_dict(token), "secret": secret}).data, status=201)
 
 

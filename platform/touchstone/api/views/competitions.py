@@ -23,12 +23,14 @@ from touchstone.api.outputs import (
     SubmissionPageOut,
 )
 from touchstone.api.present import competition_detail, competition_summary, page_url, quota_dict, submission_dict
-from touchstone.api.reads import competitions_with_phases, joined_keys, organised_keys
 from touchstone.api.schema import Problem, operation
 from touchstone.competitions.models import Competition, Phase
 from touchstone.competitions.selectors import (
     competition_get,
     competition_visible,
+    competitions_search,
+    joined_keys,
+    organised_keys,
     participation_get,
     phase_current,
     phase_get,
@@ -75,8 +77,8 @@ class Competitions(MultipartOrJson):
     )
     def get(self, request: Request) -> Response:
         query = self.query(request, self.Query)
-        visible = competitions_with_phases(queryset=competition_visible(user=request.user), q=query.pop("q"))
-        rows, following = page_of(visible, key="slug", **query)
+        visible = competitions_search(queryset=competition_visible(user=request.user), q=query.pop("q"))
+        rows, following = page_of(visible.prefetch_related("phases__split"), key="slug", **query)
         joined = joined_keys(user=request.user, competitions=rows)
         organised = organised_keys(user=request.user, competitions=rows)
         items = [competition_summary(row, joined=joined, organised=organised) for row in rows]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.http import HttpResponseBase, StreamingHttpResponse
@@ -22,19 +19,21 @@ from touchstone.api.board_outputs import BoardOut
 from touchstone.api.present import page_url
 from touchstone.api.schema import operation
 from touchstone.competitions.selectors import competition_get
-from touchstone.core.clock import now
 from touchstone.core.errors import NotAllowed
+from touchstone.leaderboards.exports import csv_lines
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.selectors import (
     MAX_LIMIT,
     BoardPage,
+    board_blunt,
     board_hidden,
     leaderboard_export_rows,
     leaderboard_get,
     leaderboard_page,
 )
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What is told of a cell: the numbers raw, and the value as the page shows it.
+_CELL = ("text", "value", "low", "high", "n", "state", "reason")
 
 
 class BoardView(ApiView):
@@ -106,7 +105,7 @@ def _etag(board: Leaderboard, request: Request, query: dict[str, Any]) -> str:
         request.user.pk,
         sorted(query.items()),
         board_hidden(phase=phase, user=request.user),
-        phase.closes is not None and phase.closes <= now(),
+        board_blunt(phase=phase, user=request.user),
     ]
     return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
@@ -148,16 +147,8 @@ def _row(row: dict[str, Any], keys: list[str]) -> dict[str, Any]:
         **{name: value for name, value in row.items() if name != "cells"},
         "rank": int(rank) if rank.isdecimal() else None,
         "tied": row["rank"].startswith("="),
-        "scores": {
-            key: {**cell, "low": _number(cell["low"]), "high": _number(cell["high"])}
-            for key, cell in zip(keys, row["cells"], strict=True)
-        },
+        "scores": {key: {name: cell[name] for name in _CELL} for key, cell in zip(keys, row["cells"], strict=True)},
     }
-
-
-def _number(text: str) -> float | None:
-    """A bound as it is shown, as a number again."""
-    return float(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) if text else None
 
 
 def _csv(board: Leaderboard, request: Request) -> StreamingHttpResponse:
@@ -165,28 +156,7 @@ def _csv(board: Leaderboard, request: Request) -> StreamingHttpResponse:
     if hidden:
         raise NotAllowed(hidden, "Ask again when the phase has closed.", "board_hidden")
     rows = leaderboard_export_rows(leaderboard=board, user=request.user)
-    answer = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
     name = f"{board.phase.competition.slug}-{board.phase.slug}-{board.slug}.csv"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
-
-
-def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    header: list[str] | None = None
-    for row in rows:
-        if header is None:
-            header = list(row)
-            writer.writerow(header)
-        writer.writerow([_cell(row[name]) for name in header])
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    if header is None:
-        yield "rank,participant,baseline,submitted_at,submissions,unranked\r\n"
-
-
-def _cell(value: Any) -> Any:
-    """A spreadsheet must not take a participant's name for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

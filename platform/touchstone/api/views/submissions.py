@@ -221,6 +221,7 @@ def detail(submission: Submission, request: Request) -> Any:
             "estimated_start": view.estimated_start,
             "nodes_online": view.nodes_online,
             "explanation": view.explanation,
+            "stages": view.run.stages,
             "not_enforced": view.not_enforced,
         }
     ).data

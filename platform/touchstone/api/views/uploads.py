@@ -19,11 +19,10 @@ from rest_framework.response import Response
 from touchstone.api.base import ApiView, Strict
 from touchstone.api.outputs import PartOut, UploadOut
 from touchstone.api.present import upload_dict
-from touchstone.api.reads import upload_same
 from touchstone.api.schema import operation
 from touchstone.core.errors import TooLarge, UserError
 from touchstone.submissions.services import upload_complete, upload_create, upload_part_put
-from touchstone.submissions.uploads import upload_get
+from touchstone.submissions.uploads import upload_get, upload_live
 
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")
 
@@ -59,7 +58,7 @@ class Uploads(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = self.body(request, self.Input)
-        found = upload_same(user=request.user, size=given["size"], sha256=given["sha256"])
+        found = upload_live(user=request.user, size=given["size"], sha256=given["sha256"])
         upload = found or upload_create(user=request.user, **given)
         return Response(UploadOut(upload_dict(upload)).data, status=200 if found else 201)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import environ
 from csp.constants import NONE, SELF
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from touchstone.config.logs import logging_config
 
@@ -53,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "touchstone.core.middleware.BodyLimitMiddleware",
 ]
 
 ROOT_URLCONF = "touchstone.config.urls"
@@ -84,6 +87,19 @@ def database(*, pool: int) -> dict[str, object]:
     if pool:
         found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
     return found
+
+
+def cache(url: str) -> dict[str, object]:
+    """Redis for the URL of one; any other URL (an AMQP broker) gives the memory of each process."""
+    for scheme, address in (("redis+socket://", "unix://"), ("redis://", "redis://"), ("rediss://", "rediss://")):
+        if url.startswith(scheme):
+            location = address + url.removeprefix(scheme)
+            options = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
+            return {
+                "BACKEND": "touchstone.core.caches.SoftRedisCache", "LOCATION": location, "KEY_PREFIX": "touchstone",
+                "OPTIONS": options,
+            }  # fmt: skip
+    return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
 
 DATABASES = {"default": database(pool=env.int("TOUCHSTONE_DB_POOL", default=8))}
@@ -119,6 +135,9 @@ STORAGES = {
 # A part of an upload and a node's report come as a request body; files of forms go to disk and do not count.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
 FILE_UPLOAD_TEMP_DIR = None
+# The body of a page's form: Django writes it to disk before a view is asked, so strangers get little.
+TOUCHSTONE_FORM_BYTES = 2 * 2**30
+TOUCHSTONE_FORM_BYTES_ANONYMOUS = 2**20
 
 # Strict from the first page on: nothing inline, nothing from another host.
 CONTENT_SECURITY_POLICY = {
@@ -148,6 +167,9 @@ LOGGING = logging_config(json=True)
 # Uploads arrive by parts; an upload that is not completed in time is dropped.
 TOUCHSTONE_UPLOAD_PART_SIZE = 8 * 2**20
 TOUCHSTONE_UPLOAD_HOURS = 24
+
+# How often one may try to sign in, sign up and make tokens; see core/rates.py.
+TOUCHSTONE_RATE_LIMITS = env.bool("TOUCHSTONE_RATE_LIMITS", default=True)
 
 # A run: how long a node may be silent, and how often the platform may fail it.
 TOUCHSTONE_LEASE_SECONDS = 60

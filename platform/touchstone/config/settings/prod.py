@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from touchstone.config.settings.base import *  # noqa: F403
-from touchstone.config.settings.base import env
+from touchstone.config.settings.base import cache, env
 
 _NEEDED = ("TOUCHSTONE_SECRET_KEY", "DATABASE_URL", "TOUCHSTONE_BROKER_URL", "TOUCHSTONE_STORAGE",
            "TOUCHSTONE_ALLOWED_HOSTS", "TOUCHSTONE_BASE_URL")  # fmt: skip
@@ -17,6 +17,14 @@ if len(SECRET_KEY) < 50 or SECRET_KEY.startswith(("development-only-", "tests-on
         "TOUCHSTONE_SECRET_KEY must be at least 50 random characters of your own; make one with "
         "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
     )
+
+# Limits on tries count in the cache, so server processes share one where there is one: Redis, here or as the broker.
+_cache_url = env.str("TOUCHSTONE_CACHE_URL", default="")
+if _cache_url and not _cache_url.startswith(("redis://", "rediss://", "redis+socket://")):
+    raise ImproperlyConfigured(
+        "TOUCHSTONE_CACHE_URL must be the URL of a Redis: redis://, rediss:// or redis+socket://."
+    )
+CACHES = {"default": cache(_cache_url or env.str("TOUCHSTONE_BROKER_URL"))}
 
 _https = env.str("TOUCHSTONE_BASE_URL").startswith("https://")
 SESSION_COOKIE_SECURE = _https

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from touchstone.audit.services import audit_append
+from touchstone.competitions.models import DataSplit
 from touchstone.core.storage import blob_local
 from touchstone.core.tasks import enqueue
 from touchstone.evaluations.intake import IntakeBroken, IntakeReport, intake_check
@@ -67,10 +70,33 @@ def _look(run: Run) -> IntakeReport:
         ids = None
         if submission.kind == "predictions":
             ids = stack.enter_context(blob_local(sha256=phase.split.ids))
-        return intake_check(
+        report = intake_check(
             kind=submission.kind, file=path, name=file["name"], spec=phase.competition.spec, ids=ids,
             seconds=settings.TOUCHSTONE_CHECK_SECONDS,
         )  # fmt: skip
+    secret = phase.split.visibility == DataSplit.Visibility.HIDDEN
+    return replace(report, defects=tuple(_without_ids(report.defects))) if secret else report
+
+
+#: Defects that tell which ids the split has: by their names, by how many there are, or by telling one from another.
+_ABOUT_IDS = frozenset({"missing_ids", "unknown_ids"})
+_IDS_DIFFER = {
+    "code": "ids",
+    "message": "the ids are not exactly those of this phase's split, which are secret",
+    "where": "id",
+    "hint": "Send exactly the ids that the organisers gave you, each of them once.",
+}
+
+
+def _without_ids(defects: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The defects for a split whose ids are secret: a refused file costs nothing, so it must not answer guesses."""
+    told = False
+    for defect in defects:
+        if defect.get("code") not in _ABOUT_IDS:
+            yield defect
+        elif not told:
+            told = True
+            yield _IDS_DIFFER
 
 
 def _reject(run: Run, report: IntakeReport) -> None:

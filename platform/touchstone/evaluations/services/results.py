@@ -105,7 +105,7 @@ def _facts(run: Run, result: RunResult) -> dict[str, Any]:
         "reported_attempt": result.attempt,
         "engine": clean_json(dump(result.engine)) if result.engine else None,
         "environment": clean_json(dict(result.environment)),
-        "stages": dict(result.stages),
+        "stages": clean_json(dict(result.stages)),
         "peak_memory": result.peak_memory,
         "log": log_join(log="", more=result.log) if result.log else run.log,
     }

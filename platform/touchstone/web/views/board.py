@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from typing import Any
 
 from django.contrib.messages import get_messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotModified,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.utils.translation import get_language
@@ -16,8 +22,11 @@ from django.views.decorators.http import require_safe
 
 from touchstone.competitions.selectors import competition_get
 from touchstone.core.clock import now
+from touchstone.leaderboards.exports import csv_lines
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.selectors import (
+    board_blunt,
+    board_hidden,
     leaderboard_export_rows,
     leaderboard_get,
     leaderboard_page,
@@ -51,7 +60,7 @@ def _unchanged(request: HttpRequest, etag: str) -> bool:
     return etag.removeprefix("W/") in given
 
 
-def _tagged(response: HttpResponse, etag: str) -> HttpResponse:
+def _tagged(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"
     return response
@@ -74,7 +83,7 @@ def default_board(request: HttpRequest, slug: str) -> HttpResponse:
 
 @page
 @require_safe
-def board(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+def board(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """The page. Sorting, search, columns and place are in the address."""
     shown = frame(request, slug)
     found = leaderboard_get(competition=shown.competition, phase=phase, board=board)
@@ -90,6 +99,12 @@ def _who(shown: Frame) -> tuple[object, ...]:
     return (shown.organiser, joined.pk if joined else None, joined.display_name if joined else "")
 
 
+def _shown(request: HttpRequest, board: Leaderboard) -> tuple[object, ...]:
+    """What of a board this person may see now, and the version of the bundle that says so."""
+    seen = {"phase": board.phase, "user": request.user}
+    return board_hidden(**seen), board_blunt(**seen), board.phase.competition.version
+
+
 def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str, Any]:
     query = _query(request)
     result = leaderboard_page(
@@ -101,7 +116,6 @@ def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str
         after=query.after,
         limit=_LIMIT,
     )
-    counts = boards.column_counts(found, result.columns) if result.rows else {}
     return context(
         shown,
         "leaderboard",
@@ -109,7 +123,7 @@ def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str
         all_boards=list(leaderboards_of(competition=shown.competition)),
         page=result,
         query=query,
-        headers=boards.headers(result, query, counts),
+        headers=boards.headers(result, query),
         rows=boards.rows(result, query),
         plot=boards.plot(result) if query.sort in ("", "rank") else None,
         picker=[] if result.hidden else boards.picker(result),
@@ -127,35 +141,26 @@ def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str
 
 @page
 @require_safe
-def board_csv(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+def board_csv(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """All entries with raw numbers."""
     found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
-    etag = _etag(request, found)
+    etag = _etag(request, found, *_shown(request, found))
     if _unchanged(request, etag):
         return HttpResponseNotModified(headers={"ETag": etag})
     rows = leaderboard_export_rows(leaderboard=found, user=request.user)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["rank", "participant"])
-    writer.writeheader()
-    writer.writerows({key: _safe(value) for key, value in row.items()} for row in rows)
-    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slug}-{phase}-{board}.csv"'
     return _tagged(response, etag)
 
 
-def _safe(value: object) -> object:
-    """Text that a spreadsheet would run as a formula is told to be text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
 @page
 @require_safe
-def board_json(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponse:
+def board_json(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """The same as JSON, with the version of the board."""
     found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
-    etag = _etag(request, found)
+    etag = _etag(request, found, *_shown(request, found))
     if _unchanged(request, etag):
         return HttpResponseNotModified(headers={"ETag": etag})
     rows = leaderboard_export_rows(leaderboard=found, user=request.user)
-    body = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version, "rows": rows}
+    body = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version, "rows": list(rows)}
     return _tagged(JsonResponse(body), etag)

@@ -54,9 +54,8 @@ def _timeline(events: list[RunEvent]) -> list[dict[str, Any]]:
 
 
 def _stages(seconds: dict[str, float]) -> list[tuple[str, str]]:
-    """Name and duration, the longest first: JSON in PostgreSQL keeps no order."""
-    longest = sorted(seconds.items(), key=lambda item: -item[1])
-    return [(name.replace("_", " "), present.duration(spent)) for name, spent in longest]
+    """Name and duration, in the order in which they began."""
+    return [(name.replace("_", " "), present.duration(spent)) for name, spent in seconds.items()]
 
 
 def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:

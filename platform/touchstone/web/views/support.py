@@ -7,24 +7,24 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from touchstone.accounts.models import User
 from touchstone.core.errors import UserError
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 Viewer = User | AnonymousUser
 
-_TEMPLATES = {400: "400.html", 403: "403.html", 404: "404.html", 409: "409.html", 429: "429.html"}
+_TEMPLATES = {400: "400.html", 403: "403.html", 404: "404.html", 409: "409.html", 413: "413.html", 429: "429.html"}
 
 
 def page(view: View) -> View:
     """Turn a `UserError` that a view lets through into the page of its status."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except UserError as error:
