@@ -23,7 +23,7 @@ from scripts.stack import Stack
 from touchstone_client.packing import packed
 from touchstone_client.sdk import Client
 
-ROUNDS = {False: 9, True: 2}
+ROUNDS = {False: 11, True: 2}
 _PATIENCE = 120.0
 _WHAT = (
     "Seconds from sending POST /api/v1/submissions to the commit of the score, by one clock; the file is uploaded "

@@ -78,7 +78,7 @@ def _evaluate(stack: Stack, choice: Choice, started: float) -> int:
             sent += submit(clients, baselines(folder, choice.name), stack.var, say)
         ended = _wait(clients, sent)
         _print_boards(clients["organiser"])
-        found = summary(clients["organiser"], stack, choice, ended, seconds=time.monotonic() - started)
+        found = summary(clients["organiser"], choice, ended, seconds=time.monotonic() - started)
     target = stack.var / "demo" / "summary.json"
     target.write_text(json.dumps(found, indent=2) + "\n")
     say(f"Written: {target}")

@@ -9,7 +9,6 @@ from typing import Any
 
 from scripts.demo_content import Sent, folders
 from scripts.engines import Choice
-from scripts.stack import Stack
 from touchstone_client import types as t
 from touchstone_client.sdk import Client
 
@@ -51,16 +50,15 @@ def _fault(item: Ended) -> str:
     return f"{name}: {'; '.join(off)}" if off else ""
 
 
-def summary(client: Client, stack: Stack, choice: Choice, ended: list[Ended], *, seconds: float) -> dict[str, Any]:
+def summary(client: Client, choice: Choice, ended: list[Ended], *, seconds: float) -> dict[str, Any]:
     """The content of var/demo/summary.json."""
-    stages = stack.module("scripts.stages", question=[item.sent.id for item in ended])
     return {
         "engine": choice.name,
         "isolation": choice.report.get("isolation", ""),
         "not_enforced": list(choice.report.get("not_enforced", ())),
         "engines": choice.reports,
         "competitions": [_competition(client.competition(folder.name)) for folder in folders()],
-        "submissions": [_submission(item, stages[item.sent.id]) for item in ended],
+        "submissions": [_submission(item) for item in ended],
         "seconds_total": round(seconds, 1),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
@@ -77,7 +75,7 @@ def _competition(found: t.Competition) -> dict[str, Any]:
     }
 
 
-def _submission(item: Ended, stages: dict[str, float]) -> dict[str, Any]:
+def _submission(item: Ended) -> dict[str, Any]:
     run = item.submission
     return {
         "id": run.id,
@@ -94,5 +92,11 @@ def _submission(item: Ended, stages: dict[str, float]) -> dict[str, Any]:
             key: {name: getattr(got, name) for name in ("value", "low", "high", "n", "state", "reason")}
             for key, got in item.scores.items()
         },
-        "seconds": stages,
+        "seconds": {**_waits(run), **run.stages},
     }
+
+
+def _waits(run: t.Submission) -> dict[str, float]:
+    """`wait`: from the submission to its (last) start; `total`: to its end."""
+    ends = {"wait": run.started_at, "total": run.finished_at}
+    return {name: round((at - run.created_at).total_seconds(), 3) for name, at in ends.items() if at is not None}

@@ -95,6 +95,7 @@ def test_a_bad_file_is_explained(open_page, tmp_path: Path) -> None:
     competition = competition_import(
         user=user_make("olga"), archive=bundle_folder(tmp_path, "tiny", rows=ROWS)
     ).competition
+    competition.splits.update(visibility="inputs")  # of a hidden split, ids are not told
     page = open_page()
     join(page, competition)
     submit(page, predictions(tmp_path / "predictions.csv", rows=ROWS - 2))

@@ -43,6 +43,19 @@ def test_rows_with_intervals_in_order(anyone: APIClient, participant: APIClient,
     assert body["url"].endswith("/c/small/leaderboard/now/main/")
 
 
+def test_numbers_have_all_their_digits(anyone: APIClient, small: Competition, score: Score) -> None:
+    _entrant("ben", 1 / 3, score)
+
+    cell = anyone.get(BOARD).json()["rows"][0]["scores"]["performance.accuracy"]
+
+    assert cell == {
+        "text": "0.333", "value": 1 / 3, "low": 1 / 3 - 0.1, "high": 1 / 3 + 0.1, "n": 12, "state": "ok", "reason": "",
+    }  # fmt: skip
+    row = next(csv.DictReader(io.StringIO(b"".join(anyone.get(BOARD, {"format": "csv"})).decode())))
+    shown = [float(row[f"performance.accuracy{end}"]) for end in ("", ".low", ".high", ".n")]
+    assert shown == [1 / 3, 1 / 3 - 0.1, 1 / 3 + 0.1, 12]
+
+
 def test_ones_own_row_is_marked(anyone: APIClient, participant: APIClient, score: Score) -> None:
     made = submit(participant).json()["id"]
     score(made)

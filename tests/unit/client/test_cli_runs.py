@@ -132,3 +132,11 @@ def test_leaderboard_needs_no_login(run: Callable, made: str, score: Callable, m
     score(made)
     monkeypatch.delenv("TOUCHSTONE_TOKEN")
     assert run("leaderboard", "small").rows[0]["participant"] == "paula"
+
+
+def test_stages_come_in_their_order(run: Callable, made: str, score: Callable) -> None:
+    score(made, stages={"predict": 1.5, "fetch": 0.25, "a": 2})
+
+    found = run("status", made, "--json").json["submission"]
+
+    assert list(found["stages"].items()) == [("predict", 1.5), ("fetch", 0.25), ("a", 2.0)]

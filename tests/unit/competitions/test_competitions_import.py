@@ -219,6 +219,7 @@ def test_dropping_needs_replace(tmp_path) -> None:
 
 def test_imported_ids_serve_the_intake_check(tmp_path) -> None:
     competition = competition_import(user=user_make(), archive=bundle_folder(tmp_path, rows=4)).competition
+    competition.splits.update(visibility="inputs")
     submission = submission_make(participation_make(competition), phase_of(competition))
     run = run_make(submission, RunStatus.RECEIVED)
 

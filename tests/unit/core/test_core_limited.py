@@ -79,3 +79,12 @@ def _alive(status: Path) -> bool:
         return "State:\tZ" not in status.read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_output_is_limited(module, monkeypatch) -> None:
+    monkeypatch.setattr("touchstone.core.limited._FILE_SIZE", 2**16)
+
+    ended = module("print('x' * 2**20)")
+
+    assert ended.code != 0
+    assert len(ended.out) <= 2**16

@@ -55,7 +55,10 @@ def test_missing_blob() -> None:
         blob_open(sha256="0" * 64)
 
 
-def test_a_write_that_breaks_leaves_nothing() -> None:
+def test_a_write_that_breaks_leaves_nothing(settings, tmp_path) -> None:
+    backend = settings.STORAGES["default"]  # of its own: other workers write into the shared one meanwhile
+    settings.STORAGES = {**settings.STORAGES, "default": {**backend, "OPTIONS": {"location": str(tmp_path)}}}
+
     class Breaks(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             raise OSError("the line is gone")

@@ -15,9 +15,9 @@ from touchstone.evaluations.services.checks import defects_text
 pytestmark = pytest.mark.django_db
 
 
-def received(content: str, name: str = "predictions.csv") -> Run:
+def received(content: str, name: str = "predictions.csv", visibility: str = "inputs") -> Run:
     """A run of a prediction file for a split with the items a and b."""
-    competition = competition_make()
+    competition = competition_make(data={"test": {"path": "data/test", "visibility": visibility}})
     blob = blob_put(file=io.BytesIO(content.encode()))
     files = [{"name": name, "sha256": blob.sha256, "size": blob.size}]
     submission = submission_make(participation_make(competition), phase_of(competition), files=files)
@@ -44,8 +44,35 @@ def test_bad_file_is_rejected_with_every_defect_and_costs_nothing() -> None:
     assert run.status == RunStatus.REJECTED
     assert not run.counts_quota
     assert "maybe" in run.message
-    assert "c" in run.message
+    assert "missing: b" in run.message
     assert run.hint
+
+
+GUESSES = ["id,prediction\na,no\n", "id,prediction\na,no\nb,yes\nguess,no\n", "id,prediction\nguess,no\nother,yes\n"]
+
+
+def test_a_split_whose_ids_are_secret_answers_no_guesses() -> None:
+    told = set()
+    for guess in GUESSES:
+        run = received(guess, visibility="hidden")
+        run_check(run_id=run.pk)
+        run.refresh_from_db()
+        assert run.status == RunStatus.REJECTED
+        told.add((run.code, run.message, run.hint, *run.events.values_list("message", flat=True)))
+
+    assert len(told) == 1
+    assert "secret" in told.pop()[1]
+
+
+def test_a_secret_split_still_tells_what_is_wrong_with_one_s_own_rows() -> None:
+    run = received("id,prediction\na,maybe\nc,yes\nc,yes\n", visibility="hidden")
+
+    run_check(run_id=run.pk)
+
+    run.refresh_from_db()
+    assert "maybe" in run.message
+    assert "secret" in run.message
+    assert run.message.count("secret") == 1
 
 
 def test_only_received_runs_are_checked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from tests.factories.server import (
     run_make,
     submission_make,
 )
+from touchstone.competitions.models import Phase
 from touchstone.core.clock import now
 from touchstone.evaluations.events import event_add
 from touchstone.evaluations.explanations import explain
@@ -139,7 +141,8 @@ def test_limits_that_the_engine_does_not_enforce_are_shown() -> None:
     "verdict", ["", "timeout", "memory", "output_limit", "crash", "invalid_output", "scorer", "platform"]
 )
 def test_every_state_is_explained_in_three_sentences(status, verdict) -> None:
-    run = Run(status=status, verdict=verdict, queue="cpu", seed=1, counts_quota=False)
+    run = Run(status=status, verdict=verdict, queue="cpu", seed=1)
+    run.counts_quota = verdict not in ("", "scorer", "platform")
     run.message = "because" if status == RunStatus.REJECTED else ""
 
     told = explain(run=run)
@@ -152,11 +155,111 @@ def test_every_state_is_explained_in_three_sentences(status, verdict) -> None:
 
 
 def test_what_the_node_said_is_shown() -> None:
-    run = Run(status=RunStatus.FAILED, verdict="memory", message="1.2 GiB of 1 GiB", hint="smaller batches", seed=1)
+    run = Run(status=RunStatus.FAILED, verdict="memory", message="1.2 GiB of 1 GiB", hint="smaller batches.", seed=1)
 
     told = explain(run=run)
 
-    assert (told.why, told.next) == ("1.2 GiB of 1 GiB", "smaller batches")
+    assert (told.why, told.next) == ("1.2 GiB of 1 GiB", "smaller batches. It counts against your quota.")
+
+
+def test_nobody_is_sent_to_a_log_they_do_not_get() -> None:
+    hidden, told = (scored(feedback) for feedback in ("none", "full"))
+    for run in (hidden, told):
+        Run.objects.filter(pk=run.pk).update(status=RunStatus.FAILED, verdict="crash", message="", hint="")
+
+    assert "organisers only" in seen(Run.objects.get(pk=hidden.pk)).explanation.next
+    assert "organisers only" not in seen(Run.objects.get(pk=hidden.pk), "owner").explanation.next
+    assert "organisers only" not in seen(Run.objects.get(pk=told.pk)).explanation.next
+
+
+def test_no_text_points_to_a_place() -> None:
+    """The same words are read on a page, in a terminal and in JSON."""
+    texts = []
+    for status in RunStatus:
+        for verdict in ("", "timeout", "memory", "output_limit", "crash", "invalid_output", "scorer", "platform"):
+            told = explain(run=Run(status=status, verdict=verdict, queue="cpu", seed=1), position=2)
+            texts += [told.what, told.why, told.next]
+
+    assert not [text for text in texts if re.search(r"\b(below|above|this page|sample)\b", text)]
+
+
+def test_a_phase_that_is_over_shows_what_it_hid() -> None:
+    run = scored("none")
+    Phase.objects.update(closes=now() - timedelta(days=1))
+    run = Run.objects.get(pk=run.pk)
+
+    view = seen(run)
+
+    assert [(r.value, r.low) for r in view.results] == [(0.8149, 0.8)]
+    assert (view.results_hidden, view.log) == ("", "")  # the inputs stay secret
+
+
+def test_the_estimate_is_never_past() -> None:
+    competition = competition_make()
+    started = now()
+    run_make(
+        submission_make(participation_make(competition)), RunStatus.SCORED, started_at=started,
+        finished_at=started - timedelta(hours=1),
+    )  # fmt: skip
+    queued_run(competition, queued_at=now() - timedelta(minutes=2))
+    run = queued_run(competition, queued_at=now() - timedelta(minutes=1))
+    paused = queued_run(competition, queued_at=now() - timedelta(days=9), not_before=now() + timedelta(minutes=9))
+    node_make()
+    before = now()
+
+    assert seen(run).estimated_start >= before
+    assert seen(paused).estimated_start == paused.not_before
+
+
+SAID = [
+    ("stage", "metric:hsj", {"stage": "metric:hsj", "accuracy": 0.8149}),
+    ("progress", "hop_skip_jump: 64 items", {"stage": "metric:hsj", "share": 0.5, "correct": 64}),
+    ("progress", "8149", {"share": "8149"}),
+    ("note", "8149 of 10000 right", {"value": 8149}),
+    ("log", "8149", {}),
+]
+
+
+def told_by_a_node(run: Run) -> None:
+    event_add(run=run, kind="status", message="Attempt 1 on node n.", data={"to": "running"})
+    for kind, message, data in SAID:
+        event_add(run=run, kind=kind, message=message, data={**data, "node_at": "2026-01-01T00:00:00.8149Z"})
+
+
+@pytest.mark.parametrize("feedback", ["none", "rounded", "ladder"])
+def test_less_than_full_feedback_tells_stages_and_shares_and_no_numbers(feedback) -> None:
+    run = scored(feedback)
+    told_by_a_node(run)
+    events = run_events(run=run, user=run.submission.participation.user)
+
+    assert [(e.kind, e.message, e.data) for e in events] == [
+        ("status", "Attempt 1 on node n.", {"to": "running"}),
+        ("stage", "metric:hsj", {"stage": "metric:hsj"}),
+        ("progress", "metric:hsj", {"stage": "metric:hsj", "share": 0.5}),
+        ("progress", "working", {"stage": "working"}),
+    ]
+    assert [e.message for e in seen(run).events] == [e.message for e in events]
+    assert "8149" not in repr([(e.message, e.data) for e in seen(run).events])
+    assert len(run_events(run=run, user=run.submission.phase.competition.owner)) == 1 + len(SAID)
+    assert "64 items" in run.events.all()[2].message  # kept as they came
+
+
+def test_full_feedback_tells_everything() -> None:
+    run = scored("full")
+    told_by_a_node(run)
+
+    assert [e.message for e in run_events(run=run, user=run.submission.participation.user)][1:] == [
+        m for _, m, _ in SAID
+    ]
+
+
+def test_stages_keep_their_order() -> None:
+    run = queued_run(stages={"predict": 1.0, "fetch": 0.1, "a": 2.0})
+
+    assert list(Run.objects.get(pk=run.pk).stages.items()) == [("predict", 1.0), ("fetch", 0.1), ("a", 2.0)]
+    Run.objects.filter(pk=run.pk).update(stages={"z": 1.0, "b": 2.0})
+    assert list(Run.objects.get(pk=run.pk).stages) == ["z", "b"]
+    assert Run().stages == {}
 
 
 def test_a_view_costs_few_queries(django_assert_max_num_queries) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -133,8 +134,30 @@ def test_cells_are_formatted() -> None:
         (ACC, "Accuracy", "", "maximise", True), (LOSS, "Log loss", "nat", "minimise", False)
     ]  # fmt: skip
     accuracy, loss = page.rows[0]["cells"]
-    assert (accuracy["text"], accuracy["low"], accuracy["high"]) == ("0.812", "0.100", "0.900")
-    assert loss["text"] == "−12.35"
+    assert (accuracy["text"], accuracy["low_text"], accuracy["high_text"]) == ("0.812", "0.100", "0.900")
+    assert (loss["text"], loss["low_text"]) == ("−12.35", "")
+
+
+def test_cells_have_the_raw_numbers_too() -> None:
+    competition = competition_make()
+    fill(competition, [1 / 3], losses=[-12.3456789])
+    LeaderboardEntry.objects.update(scores={ACC: score(1 / 3, 1 / 7, 6 / 7), LOSS: score(-12.3456789)})
+
+    accuracy, loss = leaderboard_page(leaderboard=board_of(competition), user=None).rows[0]["cells"]
+
+    assert [accuracy[name] for name in ("value", "low", "high", "n")] == [1 / 3, 1 / 7, 6 / 7, 40]
+    assert [loss[name] for name in ("value", "low", "high", "n")] == [-12.3456789, None, None, 40]
+
+
+def test_a_result_that_a_run_has_not_is_missing() -> None:
+    competition = competition_make()
+    fill(competition, [0.5])
+    LeaderboardEntry.objects.update(scores={ACC: score(0.5)})
+    board = board_of(competition)
+
+    cell = leaderboard_page(leaderboard=board, user=None).rows[0]["cells"][1]
+
+    assert (cell["text"], cell["value"], cell["n"], cell["state"]) == ("–", None, None, "missing")
 
 
 def test_chosen_columns() -> None:
@@ -195,7 +218,7 @@ def test_no_feedback_hides_the_board_until_the_phase_is_over() -> None:
 
     assert (hidden.rows, hidden.total, hidden.columns) == ([], 0, [])
     assert "2099-01-01" in hidden.hidden
-    assert leaderboard_export_rows(leaderboard=board_of(running), user=None) == []
+    assert list(leaderboard_export_rows(leaderboard=board_of(running), user=None)) == []
     assert len(leaderboard_page(leaderboard=board_of(running), user=running.owner).rows) == 1
     assert len(leaderboard_page(leaderboard=board_of(over), user=None).rows) == 1
 
@@ -208,9 +231,10 @@ def test_rounded_feedback_is_blunt_everywhere() -> None:
 
     page = leaderboard_page(leaderboard=board, user=None)
     cell = page.rows[0]["cells"][0]
-    export = leaderboard_export_rows(leaderboard=board, user=None)
+    export = list(leaderboard_export_rows(leaderboard=board, user=None))
 
-    assert (cell["text"], cell["value"], cell["low"], cell["high"]) == ("0.81", 0.81, "", "")
+    assert (cell["text"], cell["value"], cell["low"], cell["high"]) == ("0.81", 0.81, None, None)
+    assert (cell["low_text"], cell["high_text"]) == ("", "")
     assert page.blunt
     assert (export[0][ACC], export[0][f"{ACC}.low"]) == (0.81, None)
     assert "8149" not in repr(page.rows) + repr(export)
@@ -233,12 +257,61 @@ def test_export() -> None:
     competition = competition_make()
     fill(competition, [0.5, None, 0.5])
 
-    rows = leaderboard_export_rows(leaderboard=board_of(competition), user=None)
+    rows = list(leaderboard_export_rows(leaderboard=board_of(competition), user=None))
 
     assert [(r["rank"], r["participant"], r[ACC], r[f"{ACC}.low"]) for r in rows] == [
         (1, "team 000", 0.5, 0.1), (1, "team 002", 0.5, 0.1), (None, "team 001", None, 0.1)
     ]  # fmt: skip
     assert len({tuple(row) for row in rows}) == 1
+
+
+def test_export_has_every_digit_and_every_key_in_the_board_s_order() -> None:
+    competition = competition_make()
+    fill(competition, [0.2, 1 / 3])
+    LeaderboardEntry.objects.filter(sort_key=0.2).update(
+        scores={"z.extra": score(2.0), ACC: score(0.2), "a": score(1.0)}
+    )
+    LeaderboardEntry.objects.filter(sort_key=1 / 3).update(scores={LOSS: score(0.7), ACC: score(1 / 3, 1 / 7, 6 / 7)})
+
+    rows = list(leaderboard_export_rows(leaderboard=board_of(competition), user=None))
+
+    assert [key for key in rows[0] if f"{key}.n" in rows[0]] == [ACC, LOSS, "a", "z.extra"]
+    assert [rows[0][f"{ACC}{end}"] for end in ("", ".low", ".high", ".n")] == [1 / 3, 1 / 7, 6 / 7, 40]
+    assert (rows[1][LOSS], rows[1][f"{LOSS}.state"]) == (None, "missing")
+
+
+def test_export_is_read_as_it_is_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr("touchstone.leaderboards.selectors._CHUNK", 2)
+    competition = competition_make()
+    fill(competition, [0.9, 0.8, 0.8, 0.7, 0.6, None])
+    made = []
+    monkeypatch.setattr(LeaderboardEntry, "from_db", counted(LeaderboardEntry.from_db, made))
+
+    rows = leaderboard_export_rows(leaderboard=board_of(competition), user=None)
+    first = next(rows)
+
+    assert (first["rank"], len(made)) == (1, 1)
+    assert [row["rank"] for row in rows] == [2, 2, 4, 5, None]
+
+
+def counted(function, calls: list):
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call
+
+
+def test_a_rounding_board_gives_no_exact_number_away_in_its_cursor() -> None:
+    competition = competition_make(**phases("rounded"))
+    fill(competition, [0.81493, 0.81492, 0.5, None])
+    board = board_of(competition)
+
+    page = leaderboard_page(leaderboard=board, user=None, limit=1)
+
+    assert "8149" not in base64.b64decode(page.next + "==").decode()
+    assert [row["participant"] for row in pages(board, limit=1)] == ["team 000", "team 001", "team 002", "team 003"]
+    assert [row["rank"] for row in pages(board, limit=3)] == ["1", "2", "3", "–"]
 
 
 @pytest.mark.parametrize("options", [{}, {"sort": f"-{LOSS}"}, {"q": "team"}])

@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 from django.core.files.base import ContentFile
 
+from runners.contract import Verdict
 from tests.factories.server import (
     at,
     competition_make,
+    node_make,
     participation_make,
     phase_of,
+    result_make,
     run_make,
     submission_make,
     user_make,
@@ -21,7 +24,7 @@ from tests.factories.threads import together
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, NotFound, QuotaExceeded, TooLarge, UserError
 from touchstone.evaluations.models import Run, RunStatus
-from touchstone.evaluations.services import run_cancel
+from touchstone.evaluations.services import result_accept, run_cancel, run_check, run_claim
 from touchstone.submissions.models import Submission
 from touchstone.submissions.selectors import quota, submission_get, submissions_all, submissions_of
 from touchstone.submissions.services import submission_create
@@ -257,3 +260,47 @@ def test_who_sees_a_submission() -> None:
     assert list(submissions_of(user=stranger)) == []
     assert list(submissions_all(user=stranger, competition=phase.competition)) == []
     assert list(submissions_all(user=phase.competition.owner, competition=phase.competition)) == [made]
+
+
+def used(user, phase) -> tuple[int, int]:
+    found = quota(participation=phase.competition.participations.get(user=user), phase=phase)
+    return found.used_today, found.used_total
+
+
+def test_a_rejected_submission_gives_the_quota_back() -> None:
+    user, phase = joined(**limits(per_day=1, total=1))
+    made = send(user, phase, file=csv("id,prediction\na,no\n"))
+    assert used(user, phase) == (1, 1)
+    with pytest.raises(QuotaExceeded):
+        send(user, phase)  # while it is checked its place is taken
+
+    run_check(run_id=made.run.pk)
+    run_check(run_id=made.run.pk)
+
+    assert used(user, phase) == (0, 0)
+    again = send(user, phase)
+    run_check(run_id=again.run.pk)
+    assert Run.objects.get(submission=again).status == RunStatus.QUEUED
+    assert used(user, phase) == (1, 1)
+
+
+def test_nothing_is_counted_twice() -> None:
+    """Not by the same key, a repeated check, several attempts, nor a report that comes again."""
+    user, phase = joined(**limits(per_day=2, total=2))
+    made = send(user, phase, idempotency_key="k")
+    assert send(user, phase, idempotency_key="k") == made
+    node = node_make()
+    run_check(run_id=made.run.pk)
+    run_check(run_id=made.run.pk)
+    for _ in range(2):
+        run_claim(node=node, queue="cpu", kinds=["predictions"])
+        run = Run.objects.get(submission=made)
+        result_accept(node=node, result=result_make(run, verdict=Verdict.PLATFORM, message="lost"))
+        Run.objects.update(not_before=None)
+    run_claim(node=node, queue="cpu", kinds=["predictions"])
+    report = result_make(Run.objects.get(submission=made), verdict=Verdict.CRASH)
+    for _ in range(2):
+        assert result_accept(node=node, result=report) == "failed"
+
+    assert Run.objects.get(submission=made).attempt == 3
+    assert used(user, phase) == (1, 1)

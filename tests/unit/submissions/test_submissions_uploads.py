@@ -15,7 +15,7 @@ from touchstone.core.errors import Conflict, NotAllowed, NotFound, QuotaExceeded
 from touchstone.core.storage import BlobInfo, blob_exists, blob_open
 from touchstone.submissions.models import Upload
 from touchstone.submissions.services import submission_create, upload_complete, upload_create, upload_part_put
-from touchstone.submissions.uploads import MAX_SIZE, parts_missing, upload_get, uploads_expire
+from touchstone.submissions.uploads import MAX_SIZE, parts_missing, upload_get, upload_live, uploads_expire
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +132,31 @@ def test_too_many_unfinished() -> None:
 
     with pytest.raises(QuotaExceeded):
         begun(user)
+
+
+def test_unfinished_bytes_are_limited() -> None:
+    user = user_make()
+    first, second = begun(user, size=MAX_SIZE), begun(user, size=MAX_SIZE)
+
+    with pytest.raises(QuotaExceeded, match="bytes") as caught:
+        begun(user, size=1)
+
+    assert caught.value.reset_at == first.expires_at
+    Upload.objects.filter(pk=second.pk).update(completed_at=now())
+    assert begun(user, size=1)
+    assert begun(size=MAX_SIZE)  # others have room of their own
+
+
+def test_the_live_upload_of_the_same_content_is_found() -> None:
+    user = user_make()
+    upload = begun(user)
+    asked = {"size": upload.size, "sha256": upload.sha256}
+
+    assert upload_live(user=user, **asked) == upload
+    assert upload_live(user=user_make(), **asked) is None
+    assert upload_live(user=user, size=1, sha256=upload.sha256) is None
+    Upload.objects.update(expires_at=now() - timedelta(seconds=1))
+    assert upload_live(user=user, **asked) is None
 
 
 def test_names_are_only_shown() -> None:

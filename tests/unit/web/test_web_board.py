@@ -176,10 +176,10 @@ def test_bad_sort_and_cursor_are_told_with_the_way_out(world) -> None:
 
 
 def test_csv_has_raw_numbers_and_no_formulas(world) -> None:
-    enter(world, "=HYPERLINK(1)", 0.25)
+    enter(world, "=HYPERLINK(1)", 0.25 + 1e-12)
     response = world.client("anonymous").get("/c/open-one/leaderboard/main/main.csv")
     assert response["Content-Disposition"] == 'attachment; filename="open-one-main-main.csv"'
-    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
     assert [row["participant"] for row in rows] == ["Team <b>Paul</b>", "'=HYPERLINK(1)"]
     assert (rows[0]["rank"], rows[0]["performance.accuracy"], rows[0]["performance.accuracy.low"]) == (
         "1",
@@ -187,6 +187,14 @@ def test_csv_has_raw_numbers_and_no_formulas(world) -> None:
         "0.861",
     )
     assert rows[0]["hsj.robust_accuracy.state"] == "not_applicable"
+    assert float(rows[1]["performance.accuracy"]) == 0.25 + 1e-12
+    assert response.streaming
+
+
+def test_n_comes_with_the_rows_and_not_by_a_query_of_its_own(world) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert "n = 2\u202f000" in html_of(world)
+    assert sum('FROM "leaderboards_leaderboardentry"' in query["sql"] for query in captured) <= 4
 
 
 def test_json_names_its_version(world) -> None:

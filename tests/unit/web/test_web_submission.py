@@ -45,7 +45,7 @@ def test_what_does_not_apply_says_why_and_shows_no_number(world) -> None:
 
 def test_stages_and_history(world) -> None:
     html = page(world, world.run)
-    assert html.index("metrics") < html.index("fetch</dt>")
+    assert html.index("fetch</dt>") < html.index("metrics</dt>")
     assert "1 min 1 s" in html
     assert "Scored." in html
     assert 'hx-trigger="every 2s"' not in html
@@ -130,5 +130,5 @@ def test_a_phase_without_feedback_tells_the_organiser_only(world, role: str, sho
     assert ("no feedback" in html) is not shown
     board = world.client(role).get("/c/open-one/leaderboard/main/main/").content.decode()
     assert ("0.873" in board) is shown
-    csv = world.client(role).get("/c/open-one/leaderboard/main/main.csv").content.decode()
+    csv = world.client(role).get("/c/open-one/leaderboard/main/main.csv").getvalue().decode()
     assert ("0.873" in csv) is shown
