@@ -132,7 +132,7 @@ def _measure(live: Stack, person: _Participant, choice: Choice, image: str | Non
     found = alternate(cases, rounds=rounds)
     sent = [one for name in _SENT if name in cases for one in (first[name], *found[name])]
     times = live.module("bench.run_times", question=[one.id for one in sent])
-    told = {"what": _WHAT.format(items=len(questions[-1])), "stages": _STAGES, "engine": choice.name}
+    told: dict[str, Any] = {"what": _WHAT.format(items=len(questions[-1])), "stages": _STAGES, "engine": choice.name}
     alone = _peer("the judge alone on the same file, in a warm process", found, times, "judge")
     told["predictions"] = _case(first["predictions"], found["predictions"], times) | {"peer": alone}
     if image is None:

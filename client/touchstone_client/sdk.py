@@ -25,6 +25,7 @@ from touchstone_client.config import normalise_url
 from touchstone_client.decode import decode
 from touchstone_client.errors import ClientError, WaitTimeout
 from touchstone_client.errors import ExitCode as Exit
+from touchstone_client.images import image_digest
 from touchstone_client.transfer import Progress, download_to, upload_file
 from touchstone_client.transport import Transport
 
@@ -129,9 +130,12 @@ class Client:
     ) -> t.Submission:
         """Uploads `path` (or names an image) and submits it. The same `idempotency_key` never submits twice.
 
+        A name of an image is resolved to its digest by the Docker engine of this machine.
+
         `name`: what the file is called on the server (default: its own name).
         """
-        body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "image": image, "message": message}
+        body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "message": message}
+        body["image"] = image_digest(image)
         if path is not None:
             body["upload"] = self.upload(path, name=name, progress=progress).id
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}

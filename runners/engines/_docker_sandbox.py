@@ -85,7 +85,8 @@ class DockerSandbox:
     def _saw_oom(self) -> bool:
         """Whether the daemon told of a kill for memory: a child's may be missing in the container's state."""
         filters = {"container": [self._id], "event": ["oom"]}
-        window = {"since": int(self._started) - 1, "until": int(time.time()) + 1}
+        # To this moment, not to a later second: the daemon keeps the answer open until then.
+        window = {"since": int(self._started) - 1, "until": f"{time.time():.6f}"}
         return bool(retried(lambda: list(self._client.events(filters=filters, decode=True, **window))))
 
     def logs(self) -> bytes:

@@ -72,7 +72,7 @@ def _image(spec: RunSpec, submission: Path, engine: Engine) -> str:
         if not engine.has_image(named):
             raise _refused(
                 f"The engine of this node holds no image {named!r}.",
-                "Name it as `docker images` does, or submit the archive that `docker save` makes.",
+                "Submit the archive that `docker save` makes: it reaches every node.",
                 code="no_image",
             )
         return named

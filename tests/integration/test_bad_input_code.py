@@ -8,6 +8,7 @@ import pytest
 from livekit import Live, build_image, code, ended, publish, remove_image, scores, submit_code, told
 
 from touchstone_client import types as t
+from touchstone_client.errors import ClientError
 
 _SERVE = """
 import os, time
@@ -101,11 +102,21 @@ def test_unknown_image_is_told_by_name(live: Live, docker_engine: str, open_comp
     client = live.person()
     client.join(open_competition, accept_terms=True)
 
-    done = ended(client, client.submit(open_competition, "open", image="nobody/knows-this:1", kind="container"))
+    image = f"nobody/knows-this@sha256:{'0' * 64}"
+
+    done = ended(client, client.submit(open_competition, "open", image=image, kind="container"))
 
     assert done.status in ("rejected", "failed")
     assert done.verdict != "platform"
-    assert "nobody/knows-this:1" in told(done)
+    assert image in told(done)
+
+
+def test_image_by_tag_is_refused(live: Live, docker_engine: str, open_competition: str) -> None:
+    client = live.person()
+    client.join(open_competition, accept_terms=True)
+
+    with pytest.raises(ClientError, match="cannot be named by its digest"):
+        client.submit(open_competition, "open", image="nobody/knows-this:1", kind="container")
 
 
 def test_next_one_is_scored_after_all_this(live: Live, sandbox: str, open_competition: str, tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def submit(
     kind: Annotated[
         str, typer.Option(help="predictions, model, container or code. Default: by the file's ending.")
     ] = "",
-    image: Annotated[str, typer.Option(help="An image that the node's engine already holds, instead of a file.")] = "",
+    image: Annotated[
+        str, typer.Option(help="An image of the node's engine: a digest, or a name Docker here knows.")
+    ] = "",
     message: Annotated[str, typer.Option("--message", "-m", help="A note for yourself.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the result.")] = False,
     timeout: Annotated[str, typer.Option(help="Longest wait, such as 90s or 30m. The run goes on afterwards.")] = "",

@@ -26,8 +26,8 @@ from touchstone.submissions.uploads import upload_complete, upload_create, uploa
 
 __all__ = ["submission_create", "upload_complete", "upload_create", "upload_part_put"]
 
-#: Image names as Docker writes them, with a tag or a digest.
-_IMAGE = re.compile(r"^[a-z0-9][a-z0-9._/:-]{0,200}(?:@sha256:[0-9a-f]{64})?$")
+#: An image by what it holds: a tag may be moved, and could be guessed by those whose image it is not.
+_IMAGE = re.compile(r"^(?:[a-z0-9][a-z0-9._/:-]{0,200}@)?sha256:[0-9a-f]{64}$")
 _KEY = re.compile(r"^[\x21-\x7e]{1,100}$")
 
 
@@ -161,8 +161,8 @@ def _check_source(kind: str, upload: Upload | None, file: File[Any] | None, imag
         raise UserError(f"A submission of kind {kind} is a file, not an image.", "Send a file.", "artifact")
     if image and not _IMAGE.fullmatch(image):
         raise UserError(
-            f"{image[:100]!r} is not the name of an image.",
-            "Write it as `docker images` shows it: name:tag or name@sha256:….",
+            f"{image[:100]!r} does not say which image by its digest.",
+            "Write sha256:… as `docker image inspect --format {{.Id}} NAME` prints it; a tag may be moved.",
             "image",
         )
 

@@ -41,7 +41,7 @@ KINDS = {
     ),
     "container": Kind(
         _("Container"),
-        _("A docker save archive, or the name of an image that the node holds. It answers the judge's queries."),
+        _("A docker save archive, or the digest of an image that the node holds. It answers the judge's queries."),
         icon="package",
     ),
     "code": Kind(
@@ -181,7 +181,7 @@ class SubmitForm(forms.Form):
         image, file = data.get("image"), data.get("file")
         if data.get("kind") == "container":
             if bool(image) == bool(file):
-                self.add_error("file", _("Send either an archive or the name of an image, and not both."))
+                self.add_error("file", _("Send either an archive or the digest of an image, and not both."))
         elif data.get("kind"):
             data["image"] = ""
             if not file and "file" not in self.errors:

@@ -126,8 +126,9 @@ def test_one_artifact_exactly() -> None:
     refused("artifact", user, phase, image="x")
     refused("artifact", user, phase, file=None, image="x")
     refused("image", user, phase, kind="container", file=None, image="--privileged x")
-    made = send(user, phase, kind="container", file=None, image="team/model:1")
-    assert (made.files, made.image) == ([], "team/model:1")
+    refused("image", user, phase, kind="container", file=None, image="team/model:1")
+    made = send(user, phase, kind="container", file=None, image=f"team/model@sha256:{'0' * 64}")
+    assert (made.files, made.image) == ([], f"team/model@sha256:{'0' * 64}")
 
 
 def test_users_names_reach_no_path() -> None:

@@ -15,6 +15,7 @@ from touchstone.evaluations.models import RunStatus
 from touchstone.submissions.models import Submission
 
 SUBMIT = "/c/open-one/submit/"
+IMAGE = f"team/model@sha256:{'0' * 64}"
 
 
 def csv(text: str = "id,prediction\na,no\nb,yes\n", name: str = "predictions.csv") -> SimpleUploadedFile:
@@ -90,8 +91,8 @@ def test_the_same_form_twice_is_one_submission(world) -> None:
         ({"file": csv("x" * (2**20 + 1))}, "file", "1048576"),
         ({"kind": None}, "kind", "required"),
         ({"phase": "later"}, "phase", "not one of the available"),
-        ({"kind": "container", "file": None}, "file", "archive or the name"),
-        ({"kind": "container", "file": None, "image": "UPPER CASE"}, "image", "not the name of an image"),
+        ({"kind": "container", "file": None}, "file", "archive or the digest"),
+        ({"kind": "container", "file": None, "image": "UPPER CASE"}, "image", "which image by its digest"),
         ({"message": "x" * 501}, "message", "500"),
     ],
 )  # fmt: skip
@@ -107,8 +108,8 @@ def test_a_refusal_stands_beside_its_field(world, changes: dict[str, object], fi
 
 
 def test_an_image_by_name(world) -> None:
-    world.client("participant").post(SUBMIT, form(kind="container", file=None, image="team/model:1"))
-    assert Submission.objects.filter(image="team/model:1", files=[]).count() == 1
+    world.client("participant").post(SUBMIT, form(kind="container", file=None, image=IMAGE))
+    assert Submission.objects.filter(image=IMAGE, files=[]).count() == 1
 
 
 def test_a_spent_quota_says_when_it_resets(world) -> None:
