@@ -7,9 +7,12 @@ message changes nothing.
 
 from __future__ import annotations
 
+import logging
+import mmap
 import multiprocessing
 import os
 import time
+import traceback
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +33,12 @@ from runners.node.process import die_with_parent
 
 log = structlog.get_logger(__name__)
 _HELLO_S = 20.0
+#: One byte that the pool's processes share: set once the node is told to stop, so that none claims another run.
+_STOPPING = mmap.mmap(-1, 1)
+
+# At INFO they print the URL of each request, and a signed URL is a key to its file.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 app = Celery("touchstone-node", broker=os.environ.get("TOUCHSTONE_BROKER_URL"), set_as_current=False)
 app.conf.update(
@@ -61,13 +70,13 @@ def engine() -> tuple[Engine | None, tuple[EngineReport, ...]]:
 
 @app.task(name="touchstone.nudge")
 def nudge(_run: str = "") -> int:
-    """Claim and perform runs until the queues are empty; return how many."""
+    """Claim and perform runs until the queues are empty or the node is told to stop; return how many."""
     settings = config()
     client = NodeClient(url=settings.url, token=settings.token)
     try:
         return sum(_drain(client, queue) for queue in settings.queues)
     except RetryableError as error:
-        log.warning("server away; its sweeper will nudge again", error=error.message)
+        log.warning("nothing claimed now; the server's sweeper will nudge again", error=error.message)
         return 0
     finally:
         client.close()
@@ -82,7 +91,7 @@ def _drain(client: NodeClient, queue: str) -> int:
     for left in remove_leftovers(runs, chosen):
         log.info("removed what a killed attempt left", item=left)
     done = 0
-    while (spec := client.claim(queue=queue, kinds=kinds_of(chosen))) is not None:
+    while not _STOPPING[0] and (spec := client.claim(queue=queue, kinds=kinds_of(chosen))) is not None:
         Attempt(
             spec=spec, client=client, engine=chosen, report=report, cache=cache, directory=runs,
             judge_memory=settings.judge_memory,
@@ -133,7 +142,15 @@ def _say_hello(parent: int) -> None:
             client.register(hello())
         except RetryableError as error:
             log.warning("server away", error=error.message)
+        except Exception:  # else one odd answer, say of a proxy, would make a working node look lost for ever
+            log.error("the server refuses this node's hello", trace=traceback.format_exc())
         time.sleep(_HELLO_S)
+
+
+@signals.worker_shutting_down.connect
+def _on_stop(**_: Any) -> None:
+    """Finish the runs at hand, take no others. The pool's processes are asked by Celery only once they are idle."""
+    _STOPPING[0] = 1
 
 
 @signals.worker_process_init.connect

@@ -129,9 +129,9 @@ class Supervisor:
             return
         if now < member.again_at:
             return
-        member.restarts += 1
         try:
             self._start(member)
+            member.restarts += 1
         except Exception as error:
             member.failures += 1
             pause = min(0.5 * 2**member.failures, _LONGEST_PAUSE)

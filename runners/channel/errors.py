@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 class ChannelError(Exception):
-    """Base of the failures below; the text is meant for the participant."""
+    """Base of the failures below; the text is meant for the participant.
+
+    `detail` quotes what the submission sent. It has seen inputs that may be hidden, so once it was asked a
+    quotation goes into its log, which is shown only as far as the phase allows, and never into the verdict's text.
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail[:1000]
 
 
 class ChannelClosed(ChannelError):

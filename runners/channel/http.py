@@ -6,6 +6,7 @@ bodies and chunks have limits that are checked before memory is taken.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from runners.channel.errors import AnswerTooLarge, ChannelClosed, ChannelTimeout
 
 HEADER_LIMIT = 16 * 1024
 _BLOCK = 64 * 1024
+_STATUS = re.compile(r"[1-9][0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,7 @@ class HttpConnection:
 
         Raises `ChannelClosed`, `ChannelTimeout`, `ProtocolError` or `AnswerTooLarge`.
         """
-        if self._buffer:
-            raise ProtocolError(f"{len(self._buffer)} bytes came before anything was asked")
+        self._refuse_early_answer()
         self._send(head + body if len(body) < _BLOCK else head, deadline)
         if len(body) >= _BLOCK:
             self._send(body, deadline)
@@ -52,6 +53,22 @@ class HttpConnection:
         if headers.get("connection", "").lower() == "close":
             self.reusable = False
         return Answer(status, headers, content)
+
+    def _refuse_early_answer(self) -> None:
+        """An answer before its question is no answer: it would be taken for one, and timed as one."""
+        early = len(self._buffer)
+        if not early:
+            self._socket.settimeout(0)
+            try:
+                waiting = self._socket.recv(_BLOCK, socket.MSG_PEEK)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise ChannelClosed("the submission closed the connection") from error
+            if not waiting:
+                raise ChannelClosed("the submission closed the connection without an answer")
+            early = len(waiting)
+        raise ProtocolError(f"{early} bytes came before anything was asked")
 
     def _send(self, data: bytes, deadline: float) -> None:
         self._arm(deadline)
@@ -97,14 +114,16 @@ class HttpConnection:
             self._read_until(b"\r\n\r\n", HEADER_LIMIT, "header", deadline, begun=False).decode("latin-1").split("\r\n")
         )
         parts = lines[0].split(" ", 2)
-        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not (parts[1].isascii() and parts[1].isdigit()):
-            raise ProtocolError(f"the answer does not begin with an HTTP status line but with {lines[0][:80]!r}")
+        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not _STATUS.fullmatch(parts[1]):
+            raise ProtocolError(
+                "the answer does not begin with an HTTP status line", detail=f"it begins with {lines[0][:80]!r}"
+            )
         headers: dict[str, str] = {}
         for line in lines[1:]:
             key, colon, value = line.partition(":")
             name = key.strip().lower()
             if not colon or (name in headers and name in {"content-length", "inference-header-content-length"}):
-                raise ProtocolError(f"the answer has a wrong or doubled header line {line[:80]!r}")
+                raise ProtocolError("the answer has a wrong or doubled header line", detail=repr(line[:80]))
             headers[name] = value.strip()
         if parts[0] == "HTTP/1.0" and headers.get("connection", "").lower() != "keep-alive":
             self.reusable = False
@@ -147,4 +166,4 @@ def _number(text: str, base: int) -> int:
             raise ValueError(text)
         return int(text, base)
     except ValueError:
-        raise ProtocolError(f"the answer gives its length as {text[:40]!r}") from None
+        raise ProtocolError("the answer gives a length that is no number", detail=repr(text[:40])) from None

@@ -107,7 +107,8 @@ def decode_infer(
 
 def _header_size(text: str, total: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) > total:
-        raise ProtocolError(f"Inference-Header-Content-Length is {text[:40]!r}, the answer has {total} bytes")
+        message = f"Inference-Header-Content-Length is no number up to the answer's {total} bytes"
+        raise ProtocolError(message, detail=repr(text[:40]))
     return int(text)
 
 
@@ -120,7 +121,8 @@ def _binary_parts(described: list[dict[str, Any]], raw: memoryview) -> dict[int,
         if size is None:
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(raw) - offset:
-            raise ProtocolError(f"binary_data_size is {size!r}, {len(raw) - offset} bytes are left in the answer")
+            message = f"binary_data_size is no number up to the {len(raw) - offset} bytes left in the answer"
+            raise ProtocolError(message, detail=f"{size!r:.100}")
         parts[index] = raw[offset : offset + size]
         offset += size
     if offset != len(raw):
@@ -135,35 +137,43 @@ def _position(described: list[dict[str, Any]], name: str) -> int:
         return 0
     names = [entry.get("name") for entry in described]
     if name not in names:
-        raise ProtocolError(f"the answer has no output {name!r}; it has {names!r:.200}")
+        raise ProtocolError(f"the answer has no output {name!r}", detail=f"it has {names!r:.200}")
     return names.index(name)
 
 
 def _tensor(entry: dict[str, Any], raw: memoryview | None, expected: Expected) -> npt.NDArray[Any]:
-    name, datatype, shape = entry.get("name"), entry.get("datatype"), entry.get("shape")
+    datatype, shape = entry.get("datatype"), entry.get("shape")
+    output = f"output {expected.name!r}" if expected.name else "the output"
     if datatype not in expected.datatypes:
+        known = f"datatype {datatype}" if datatype in [*DTYPES] else "an unknown datatype"
         raise ProtocolError(
-            f"output {name!r:.80} has datatype {datatype!r:.40}, expected {' or '.join(expected.datatypes)}"
+            f"{output} has {known}, expected {' or '.join(expected.datatypes)}", detail=f"{datatype!r:.80}"
         )
     if shape != list(expected.shape):
-        raise ProtocolError(f"output {name!r:.80} has shape {shape!r:.200}, expected {list(expected.shape)}")
+        found = f"shape {shape}" if _is_plain(shape) else "no such shape"
+        raise ProtocolError(f"{output} has {found}, expected {list(expected.shape)}", detail=f"{shape!r:.200}")
     dtype = DTYPES[str(datatype)]
     if raw is None:
-        return _json_tensor(entry, dtype, expected)
+        return _json_tensor(entry, dtype, expected, output)
     size = expected.items * dtype.itemsize
     if len(raw) != size:
-        raise ProtocolError(f"output {name!r:.80} has {len(raw)} bytes, its shape and datatype need {size}")
+        raise ProtocolError(f"{output} has {len(raw)} bytes, its shape and datatype need {size}")
     return np.frombuffer(raw, dtype=dtype).reshape(expected.shape)
 
 
-def _json_tensor(entry: dict[str, Any], dtype: np.dtype[Any], expected: Expected) -> npt.NDArray[Any]:
+def _is_plain(shape: Any) -> bool:
+    """A shape somebody could mean: few and small numbers carry no message."""
+    return isinstance(shape, list) and len(shape) <= 4 and all(type(n) is int and 0 <= n <= 10**6 for n in shape)
+
+
+def _json_tensor(entry: dict[str, Any], dtype: np.dtype[Any], expected: Expected, output: str) -> npt.NDArray[Any]:
     data = entry.get("data")
     if not isinstance(data, list):
-        raise ProtocolError(f"output {entry.get('name')!r:.80} has neither data nor binary_data_size")
+        raise ProtocolError(f"{output} has neither data nor binary_data_size")
     try:
         array = np.asarray(data, dtype=dtype)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ProtocolError(f"output {entry.get('name')!r:.80}: data are not numbers: {error}") from error
+        raise ProtocolError(f"{output}: data are not numbers", detail=str(error)) from error
     if array.size != expected.items:
-        raise ProtocolError(f"output {entry.get('name')!r:.80} has {array.size} numbers, expected {expected.items}")
+        raise ProtocolError(f"{output} has {array.size} numbers, expected {expected.items}")
     return array.reshape(expected.shape)

@@ -79,7 +79,8 @@ class BubblewrapSandbox:
         self._peak = self.peak_memory()
         code = 128 - code if code < 0 else code
         memory = self._group.out_of_memory() if self._group is not None else self._ran_out(code)
-        self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=self._killed or self._timeout)
+        lost = self._group is not None and self._group.host_out_of_memory()
+        self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=self._killed or self._timeout, lost=lost)
 
     def _ran_out(self, code: int) -> bool:
         """Without cgroups: killed by the watch, or ended by a refused allocation (RLIMIT_DATA), by its last words."""

@@ -14,6 +14,8 @@ from runners.engines.base import Limits
 
 _PARENT = "touchstone"
 _PERIOD = 100_000
+#: Share of the limit that the peak of a group reaches which was killed at its limit.
+_NEAR = 0.95
 _V2 = Path("/sys/fs/cgroup")
 
 
@@ -130,13 +132,29 @@ class Cgroup:
         return len(Path("/proc/swaps").read_text().splitlines()) < 2
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed anything in the group for memory."""
-        file = self._folder("memory") / ("memory.events" if self._v2 else "memory.oom_control")
+        """Whether the kernel killed anything in the group because the group was at its limit."""
+        return self._oom_kills() > 0 and self._at_limit()
+
+    def host_out_of_memory(self) -> bool:
+        """Whether the kernel killed anything in the group although it never reached its limit: the host was full."""
+        return self._oom_kills() > 0 and not self._at_limit()
+
+    def _oom_kills(self) -> int:
+        return self._event("memory.events" if self._v2 else "memory.oom_control", "oom_kill")
+
+    def _at_limit(self) -> bool:
+        """Whether an allocation ever met the limit; version 1 tells only how near the peak came to it."""
+        if self._v2:
+            return self._event("memory.events", "max") > 0
+        peak, limit = self.peak(), _number(self._folder("memory") / "memory.limit_in_bytes")
+        return peak is None or limit is None or peak >= _NEAR * limit
+
+    def _event(self, file: str, key: str) -> int:
         try:
-            lines = file.read_text().splitlines()
+            lines = (self._folder("memory") / file).read_text().splitlines()
         except FileNotFoundError:
-            return False
-        return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in lines)
+            return 0
+        return sum(int(line.split()[1]) for line in lines if line.startswith(f"{key} "))
 
     def peak(self) -> int | None:
         """Peak bytes, page cache included; None where the kernel does not tell."""
@@ -154,6 +172,8 @@ class Cgroup:
         deadline = time.monotonic() + seconds
         while pids := self.pids():
             for pid in pids:
+                if pid == 0:  # a process of another pid namespace: to `kill`, 0 is our own process group
+                    continue
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:

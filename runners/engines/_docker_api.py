@@ -15,13 +15,17 @@ from runners.errors import ParticipantFault, RetryableError
 
 T = TypeVar("T")
 
-_LOST = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+#: A connection that broke, or never was.
+LOST = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
 #: The node is misconfigured: no fault of the image.
 _NODE_FAULTS = (
     "could not select device driver",
     "unknown runtime",
     "no space left on device",
+    "disk quota exceeded",
+    "input/output error",
+    "read-only file system",
     "cgroup",
     "oci runtime state",
 )
@@ -42,14 +46,19 @@ def retried(call: Callable[[], T]) -> T:
             return call()
         except APIError:
             raise
-        except (*_LOST, DockerException):
+        except (*LOST, DockerException):
             time.sleep(pause)
     try:
         return call()
     except APIError:
         raise
-    except (*_LOST, DockerException) as error:
+    except (*LOST, DockerException) as error:
         raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+
+
+def is_node_fault(text: str) -> bool:
+    """Whether the daemon's words speak of the node and not of an image."""
+    return any(words in text.lower() for words in _NODE_FAULTS)
 
 
 def explain(error: APIError) -> str:
@@ -60,9 +69,8 @@ def explain(error: APIError) -> str:
 def start_fault(error: APIError, *, foreign: bool) -> Exception:
     """What a failed create or start means; `foreign`: the image is a participant's."""
     text = explain(error)
-    low = text.lower()
-    at_image = any(words in low for words in _IMAGE_FAULTS)
-    if foreign and at_image and not any(words in low for words in _NODE_FAULTS):
+    at_image = any(words in text.lower() for words in _IMAGE_FAULTS)
+    if foreign and at_image and not is_node_fault(text):
         return ParticipantFault(
             Verdict.CRASH, f"The image could not be started: {text}", code="image_start",
             hint="Run it as the platform does: see the command in the guide to submitting containers.",

@@ -10,7 +10,7 @@ from typing import Any
 from docker.errors import APIError
 
 from docker import APIClient
-from runners.engines._docker_api import explain, retried, settled
+from runners.engines._docker_api import LOST, explain, is_node_fault, retried, settled
 from runners.errors import RetryableError, UserError
 from runners.spec.bundle import ArchiveError
 
@@ -20,18 +20,22 @@ _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 def load(client: APIClient, archive: Path, *, limit: int) -> str:
     """Load an archive whose names were taken away; return the image's id, `sha256:…`.
 
-    Raises `UserError` for an archive the engine refuses or an image above `limit` bytes unpacked.
+    Raises `UserError` for an archive the engine refuses or an image above `limit` bytes unpacked, and
+    `RetryableError` where the node cannot take it.
     """
     # Later than at import: a node that only scores files needs no intake.
     from runners.intake.images import rewrite_without_tags
 
-    with tempfile.TemporaryDirectory(prefix="touchstone-image-") as folder:
+    # Beside the archive: what a killed judge leaves there goes with the folder of its attempt.
+    with tempfile.TemporaryDirectory(prefix=".image-", dir=archive.parent) as folder:
         nameless = Path(folder) / "image.tar"
         try:
             digest = rewrite_without_tags(archive, nameless)
         except ArchiveError as error:
             text = f"{archive.name} is not a sound image archive: {'; '.join(d.message for d in error.defects)}"
             raise UserError(text, hint="Make it with `docker save IMAGE -o FILE`.", code="image_refused") from error
+        except OSError as error:
+            raise RetryableError(f"the image cannot be copied on this node: {error}", code="node_disk") from error
         known = _has(client, digest)
         with nameless.open("rb") as file:
             messages = _send(client, file)
@@ -53,13 +57,20 @@ def _has(client: APIClient, image: str) -> bool:
 
 def _send(client: APIClient, file: Any) -> str:
     try:
-        return "".join(str(part.get("stream", part.get("error", ""))) for part in client.load_image(file, quiet=True))
+        said = "".join(str(part.get("stream", part.get("error", ""))) for part in client.load_image(file, quiet=True))
     except APIError as error:
+        if is_node_fault(explain(error)):
+            raise RetryableError(f"Docker cannot take the image: {explain(error)}", code="engine_load") from error
         raise UserError(
             f"Docker refuses the image: {explain(error)}",
             hint="Make it with `docker save IMAGE -o FILE`.",
             code="image_refused",
         ) from error
+    except LOST as error:
+        raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+    if is_node_fault(said):
+        raise RetryableError(f"Docker cannot take the image: {said.strip()[:500]}", code="engine_load")
+    return said
 
 
 def _find(client: APIClient, messages: str, name: str) -> dict[str, Any]:

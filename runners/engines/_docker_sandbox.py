@@ -12,6 +12,7 @@ from runners.engines.base import Exit, Limits
 
 _PAUSE = 0.02
 _GONE, _NOT_RUNNING = 404, 409
+_ENDED = (128 + 9, 128 + 15)
 _V1 = Path("/sys/fs/cgroup/memory")
 _V2 = Path("/sys/fs/cgroup")
 
@@ -77,17 +78,22 @@ class DockerSandbox:
         return state
 
     def _finish(self, state: dict[str, Any]) -> None:
-        memory = bool(state["OOMKilled"]) or self._saw_oom()
+        seen = self._events()
+        # A child's kill for memory may be missing in the container's state.
+        memory = bool(state["OOMKilled"]) or "oom" in seen
         code = state["ExitCode"]
+        killed = self._killed or self._timeout
+        lost = not killed and not memory and (code is None or "kill" in seen or _by_a_dying_daemon(code, seen))
         self._log = self._read_logs()
-        self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=self._killed or self._timeout)
+        self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=killed, lost=lost)
 
-    def _saw_oom(self) -> bool:
-        """Whether the daemon told of a kill for memory: a child's may be missing in the container's state."""
-        filters = {"container": [self._id], "event": ["oom"]}
+    def _events(self) -> set[str]:
+        """What the daemon tells of the container's life: `start`; `oom`; `kill`, a signal sent through the daemon."""
+        filters = {"container": [self._id], "event": ["oom", "kill", "start"]}
         # To this moment, not to a later second: the daemon keeps the answer open until then.
         window = {"since": int(self._started) - 1, "until": f"{time.time():.6f}"}
-        return bool(retried(lambda: list(self._client.events(filters=filters, decode=True, **window))))
+        events = retried(lambda: list(self._client.events(filters=filters, decode=True, **window)))
+        return {str(event.get("Action", "")) for event in events}
 
     def logs(self) -> bytes:
         """The last bytes of stdout and stderr, at most `limits.log`."""
@@ -123,6 +129,11 @@ class DockerSandbox:
         remove = lambda: self._client.remove_container(self._id, force=True, v=True)  # noqa: E731
         settled(remove, fine=(_GONE, _NOT_RUNNING))
         self._closed = True
+
+
+def _by_a_dying_daemon(code: int, seen: set[str]) -> bool:
+    """A daemon that ends, ends its containers by SIGTERM or SIGKILL; the next one knows nothing of their start."""
+    return code in _ENDED and "start" not in seen
 
 
 def _memory_file(pid: int, container: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from runners.engines.base import Engine, Exit, Job, Limits
 from runners.errors import ParticipantFault, RetryableError
 
 _SOURCE = Path(__file__).with_name("_probe.py").read_text
-_RUN = "self-test"
 _MEMORY = 64 * 2**20
 _PIDS = 48
 
@@ -22,7 +22,9 @@ def _limits(**changes: Any) -> Limits:
 def run_probe(engine: Engine, *arguments: str, image: str | None, limits: Limits) -> tuple[Exit | None, bytes]:
     """Run the probe to its end; how it ended and what it printed."""
     argv = ("python3" if image else "python", "-c", _SOURCE(), *arguments)
-    sandbox = engine.start(Job(run=_RUN, attempt=1, limits=limits, argv=argv, image=image))
+    # A name of its own: two nodes that start together on one host must not take each other's probe for theirs.
+    run = f"self-test-{uuid.uuid4().hex[:8]}"
+    sandbox = engine.start(Job(run=run, attempt=1, limits=limits, argv=argv, image=image))
     try:
         return sandbox.wait(limits.seconds + 5), sandbox.logs()
     finally:

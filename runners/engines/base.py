@@ -53,12 +53,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended. `memory` is true if anything in the sandbox was killed for memory."""
+    """How a process ended. `memory` is true if anything in the sandbox was killed for memory.
+
+    `lost`: it was ended from outside (by a person, another program or the host), through no doing of its own.
+    """
 
     code: int | None
     memory: bool = False
     timeout: bool = False
     killed: bool = False
+    lost: bool = False
 
 
 class Sandbox(Protocol):
@@ -101,11 +105,17 @@ class Engine(Protocol):
     def start(self, job: Job) -> Sandbox: ...
 
     def load_image(self, archive: Path, *, limit: int) -> str:
-        """Take a checked `docker save` archive; return the id to run it by. Raises `UserError`."""
+        """Take a checked `docker save` archive; return the id to run it by.
+
+        Raises `UserError` for an archive that is refused, `RetryableError` where this node cannot take it.
+        """
         ...
 
     def has_image(self, image: str) -> bool: ...
 
     def reap(self, keep: Collection[str]) -> list[str]:
-        """Remove what belongs to runs not in `keep`; return what was removed."""
+        """Remove what belongs to runs not in `keep`; return what was removed.
+
+        `keep` is asked after the sandboxes were listed, so that it may answer for the moment it is asked.
+        """
         ...

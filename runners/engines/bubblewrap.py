@@ -15,14 +15,14 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from runners.contract import EngineReport, Verdict
+from runners.contract import EngineReport
 from runners.engines import _bwrap_test, _enter, _limits, _runtime
 from runners.engines._bwrap_plan import HELPERS, MemoryFiles, plan
 from runners.engines._bwrap_sandbox import BubblewrapSandbox
 from runners.engines._cgroups import Cgroup
 from runners.engines._watch import LogTail, MemoryWatch
 from runners.engines.base import Job
-from runners.errors import ParticipantFault, RetryableError, UserError
+from runners.errors import RetryableError
 from runners.registry import engine
 
 _BOOT_SECONDS = 20.0
@@ -56,12 +56,10 @@ class BubblewrapEngine:
     def start(self, job: Job) -> BubblewrapSandbox:
         """Start a job of the platform's runtime.
 
-        Raises `ParticipantFault` for a job with an image, `RetryableError` where bwrap cannot set it up.
+        Raises `RetryableError` for a job with an image, which another node may run, and where bwrap cannot set it up.
         """
         if job.image is not None:
-            text = "This node has no container engine: it cannot run an image."
-            hint = "Send it as `code` or `model`, or ask the organiser for a node with Docker."
-            raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="no_container_engine")
+            raise _no_images("run an image")
         if self._binary is None:
             raise RetryableError("this node has no bwrap", code="engine_missing")
         group = Cgroup.create(_group_name(job), job.limits, helpers=HELPERS) if self._cgroups else None
@@ -73,11 +71,8 @@ class BubblewrapEngine:
             raise
 
     def load_image(self, archive: Path, *, limit: int) -> str:
-        """Always raises `UserError`: this engine has no images."""
-        raise UserError(
-            f"This node has no container engine: it cannot load {archive.name}.",
-            hint="Use a node with Docker.", code="no_container_engine",
-        )  # fmt: skip
+        """Always raises `RetryableError`: this engine has no images, another node's may."""
+        raise _no_images(f"load {archive.name}")
 
     def has_image(self, image: str) -> bool:
         """Always false: this engine has no images."""
@@ -89,8 +84,10 @@ class BubblewrapEngine:
         Without cgroups there is nothing to do: a sandbox ends with its worker.
         """
         removed: list[str] = []
+        found = Cgroup.existing() if self._cgroups else {}
+        # After the groups: `keep` may tell of runs as they are when asked, and a run is there before its group.
         kept = {_safe(run) for run in keep}
-        for name, group in Cgroup.existing().items() if self._cgroups else ():
+        for name, group in found.items():
             node, run, _, worker = name.split("~")
             ours = node == _safe(_limits.NODE) and run not in kept
             if ours or not Path("/proc", worker.partition(".")[0]).exists():
@@ -136,6 +133,10 @@ def _await_boot(sandbox: BubblewrapSandbox, descriptor: int) -> None:
     sandbox.close()
     said = sandbox.logs().decode("utf-8", "replace").strip()[-2000:]
     raise RetryableError(f"bubblewrap could not set up the sandbox: {said or 'no message'}", code="engine_start")
+
+
+def _no_images(what: str) -> RetryableError:
+    return RetryableError(f"This node has no container engine: it cannot {what}.", code="no_container_engine")
 
 
 def _safe(text: str) -> str:

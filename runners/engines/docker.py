@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -12,12 +13,12 @@ from docker.types import LogConfig, Mount, Ulimit
 from docker.utils import kwargs_from_env
 
 from docker import APIClient
-from runners.contract import EngineReport
+from runners.contract import EngineReport, Verdict
 from runners.engines import _docker_images, _docker_test, _limits
 from runners.engines._docker_api import explain, retried, settled, start_fault
 from runners.engines._docker_sandbox import DockerSandbox
 from runners.engines.base import Job
-from runners.errors import RetryableError
+from runners.errors import ParticipantFault, RetryableError
 from runners.registry import engine
 
 BASE_IMAGE = "touchstone/base:1"
@@ -37,15 +38,20 @@ class DockerEngine:
         self._runtime = runtime
         self._base = base
         self._api: APIClient | None = None
+        self._owner = 0
 
     @property
     def client(self) -> APIClient:
-        """The connection, made on first use. Raises `RetryableError` if there is no daemon."""
-        if self._api is None:
+        """The connection, made on first use in each process. Raises `RetryableError` if there is no daemon.
+
+        A node forks its workers and judges: two processes on one inherited connection would read each other's answers.
+        """
+        if self._api is None or self._owner != os.getpid():
             try:
                 self._api = APIClient(timeout=_TIMEOUT, **kwargs_from_env())
             except DockerException as error:
                 raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+            self._owner = os.getpid()
         return self._api
 
     def close(self) -> None:
@@ -64,6 +70,8 @@ class DockerEngine:
         Raises `ParticipantFault` where the image itself cannot be started, else `RetryableError`.
         """
         started = time.time()
+        if job.image is not None:
+            self._refuse_volumes(job.image)
         container = self._create(job)
         try:
             retried(lambda: self.client.start(container))
@@ -86,7 +94,7 @@ class DockerEngine:
     def reap(self, keep: Collection[str]) -> list[str]:
         """Remove containers of this node's runs that are not in `keep`, and those of anybody past their deadline."""
         removed: list[str] = []
-        found = retried(lambda: self.client.containers(all=True, filters={"label": "touchstone.run"}))
+        found = settled(lambda: self.client.containers(all=True, filters={"label": "touchstone.run"}), fine=())
         for container in found:
             labels = container["Labels"]
             ours = labels.get("touchstone.node") == _limits.NODE and labels["touchstone.run"] not in keep
@@ -94,6 +102,15 @@ class DockerEngine:
                 self._remove(container["Id"])
                 removed.append(container["Names"][0].lstrip("/"))
         return removed
+
+    def _refuse_volumes(self, image: str) -> None:
+        """A volume that an image declares is a folder of the host's disk: writable, without a limit."""
+        found = settled(lambda: self.client.inspect_image(image), fine=(_GONE,))
+        volumes = sorted((found or {}).get("Config", {}).get("Volumes") or ())
+        if volumes:
+            text = f"The image declares volumes ({', '.join(volumes)[:200]}); a sandbox can write /tmp only."
+            hint = "Build it without VOLUME, from a base image without one."
+            raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="image_volumes")
 
     def _create(self, job: Job) -> str:
         name = f"touchstone-{job.run}"
@@ -137,6 +154,7 @@ class DockerEngine:
         settings: dict[str, Any] = {
             "image": job.image or self._runtime, "user": f"{_limits.UID}:{_limits.UID}", "hostname": "sandbox",
             "environment": _limits.environment(job), "network_disabled": True, "host_config": self._host(job),
+            "healthcheck": {"test": ["NONE"]},  # an image's own would be run by the daemon, as often as it likes
             "labels": {
                 **job.labels, "touchstone.run": job.run, "touchstone.attempt": str(job.attempt),
                 "touchstone.deadline": str(deadline), "touchstone.worker": _limits.worker_id(),

@@ -180,6 +180,12 @@ def _start(config: dict[str, Any], report: IntakeReport) -> None:
         "command": shortened(command),
         "runs_as_root": user.split(":")[0] in ("", "0", "root"),
     }
+    volumes = settings.get("Volumes")
+    if isinstance(volumes, dict) and volumes:
+        text = (
+            f"the image declares volumes ({shortened(sorted(map(str, volumes)), limit=5)}); a sandbox writes /tmp only"
+        )
+        report.note("volumes", text, hint="Build it without VOLUME, from a base image without one.")
     if not command:
         text = "the image has neither an entry point nor a command, so nothing would start"
         report.note("no_command", text, hint="Add ENTRYPOINT or CMD to the Dockerfile.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runners.contract import RunSpec, Verdict
 from runners.engines.base import Engine
-from runners.errors import ParticipantFault, UserError
+from runners.errors import ParticipantFault, RetryableError, UserError
 from runners.spec.bundle import ArchiveError, extract_zip
 from runners.spec.models import SubmissionKind
 
@@ -46,7 +46,7 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
 
     Raises:
         ParticipantFault: invalid_output, where the artifact cannot be used.
-        RetryableError: from the engine.
+        RetryableError: from the engine, and where this node lacks a named image.
     """
     kind = spec.submission.kind
     if kind is SubmissionKind.CONTAINER:
@@ -70,10 +70,11 @@ def _image(spec: RunSpec, submission: Path, engine: Engine) -> str:
     named = spec.submission.image
     if named:
         if not engine.has_image(named):
-            raise _refused(
-                f"The engine of this node holds no image {named!r}.",
+            # Another node may hold it: what a node lacks is never the participant's fault.
+            raise RetryableError(
+                f"The engine of this node holds no image {named!r}. "
                 "Submit the archive that `docker save` makes: it reaches every node.",
-                code="no_image",
+                code="image_missing",
             )
         return named
     try:

@@ -50,7 +50,8 @@ def _refuse(wrong: Any, values: Floats, first: int, what: str) -> None:
         index = int(np.argmax(wrong))
         shown = ", ".join(f"{value:.6g}" for value in values[index][:6]) + (", …" if values.shape[1] > 6 else "")
         raise ProtocolError(
-            f"the answer to item {first + index} {what}: [{shown}]; {int(wrong.sum())} items of this call"
+            f"the answer to item {first + index} {what}; {int(wrong.sum())} items of this call",
+            detail=f"it is [{shown}]",
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from runners.channel.errors import AnswerTooLarge, ChannelClosed, ChannelError, ChannelTimeout, ServerError
 from runners.contract import Verdict
 from runners.engines.base import Exit
-from runners.errors import ParticipantFault
+from runners.errors import ParticipantFault, RetryableError
 from runners.spec.models import ResourceSpec
 
 _TAIL = 600
@@ -17,9 +17,11 @@ _TAIL = 600
 _REFUSED = ("MemoryError", "can't allocate memory", "bad_alloc")
 
 
-def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault:
-    """The fault of a submission whose sandbox ended before it should."""
+def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault | RetryableError:
+    """Whose fault it is that a sandbox ended before it should: the submission's, or the platform's own."""
     when = f"after {queries} answered items" if queries else "before it answered anything"
+    if ended.lost:
+        return RetryableError(f"The sandbox was ended from outside {when}.", code="sandbox_lost")
     if ended.memory:
         text = f"The submission needed more memory than the {_bytes(resources.memory)} allowed, {when}."
         hint = "Load less at once, use smaller types, or answer in smaller batches; see peak memory in the run's page."
@@ -30,7 +32,9 @@ def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> Particip
     return ParticipantFault(Verdict.CRASH, text, hint="Read the log: the last lines usually name the error.")
 
 
-def from_channel(error: ChannelError, resources: ResourceSpec, *, starting: bool, queries: int) -> ParticipantFault:
+def from_channel(
+    error: ChannelError, resources: ResourceSpec, *, starting: bool, queries: int
+) -> ParticipantFault | RetryableError:
     """The fault of a submission that still runs, but did not answer as it must."""
     if isinstance(error, ChannelTimeout):
         if not starting:
@@ -51,8 +55,12 @@ def from_channel(error: ChannelError, resources: ResourceSpec, *, starting: bool
     if isinstance(error, AnswerTooLarge):
         text = f"The submission's answer is too large: {error}."
         return ParticipantFault(Verdict.OUTPUT_LIMIT, text, hint="Answer one row of class values for each item.")
-    text = f"The submission's answer is invalid: {error}."
+    # Nothing was asked yet at the start, so there is nothing that a quotation could give away.
+    quoted = f" ({error.detail})" if starting and error.detail else ""
+    text = f"The submission's answer is invalid: {error}{quoted}."
     hint = "Answer float32 or float64 of shape (n, classes), finite; see the guide to submitting containers."
+    if error.detail and not starting:
+        hint += " The end of its log says what it sent."
     return ParticipantFault(Verdict.INVALID_OUTPUT, text, hint=hint)
 
 

@@ -16,7 +16,7 @@ from runners.channel.listener import Listener
 from runners.channel.oip import Expected
 from runners.contract import Verdict
 from runners.engines.base import Engine, Exit, Job, Limits, Sandbox
-from runners.errors import ParticipantFault
+from runners.errors import ParticipantFault, RetryableError
 from runners.models import _answers, _faults
 from runners.models.base import Access, Gradient, Loss
 from runners.spec.models import InputSpec, ResourceSpec, SubmissionKind, TaskSpec
@@ -58,6 +58,7 @@ class ServedModel:
         self._client = OipClient(listener, alive=self._check_alive)
         self._names = ("x", "")
         self._closed = False
+        self._note = b""
 
     def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Class probabilities, (n, classes), rows sum to one, for x of shape (n, *shape).
@@ -84,8 +85,8 @@ class ServedModel:
         return Gradient(*joined)
 
     def logs(self) -> bytes:
-        """The last bytes of stdout and stderr of the submission."""
-        return self._sandbox.logs()
+        """The last bytes of stdout and stderr of the submission, and what of its answer cannot be shown elsewhere."""
+        return self._sandbox.logs() + self._note
 
     def peak_memory(self) -> int | None:
         """Peak bytes of the sandbox so far, or None where the engine cannot tell."""
@@ -177,8 +178,10 @@ class ServedModel:
         if ended is not None:
             raise _faults.from_exit(ended, self._resources, queries=self.queries)
 
-    def _fault(self, error: ChannelError, *, starting: bool = False) -> ParticipantFault:
+    def _fault(self, error: ChannelError, *, starting: bool = False) -> ParticipantFault | RetryableError:
         """The verdict: how the sandbox ended says more than how the conversation did."""
+        if error.detail and not starting:
+            self._note = f"\n[platform] {error}: {error.detail}\n".encode()
         if _faults.is_broken(error):
             self._sandbox.wait(min(_DYING, max(0.0, self._deadline - time.monotonic())))
         ended = self._sandbox.poll()
@@ -186,7 +189,7 @@ class ServedModel:
             # A child may have been killed for memory while its parent lives: ending the sandbox tells.
             self._sandbox.kill()
             killed = self._sandbox.poll()
-            ended = killed if killed is not None and killed.memory else None
+            ended = killed if killed is not None and (killed.memory or killed.lost) else None
         if ended is not None:
             return _faults.from_exit(ended, self._resources, queries=self.queries)
         late = time.monotonic() >= self._deadline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from runners.engines.base import Engine
 from runners.errors import RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
-from runners.node.leftovers import attempt_folder
-from runners.node.process import JudgeProcess, platform_result
+from runners.node.leftovers import LiveRuns, attempt_folder
+from runners.node.process import JudgeProcess, bug_result, platform_result
 from runners.spec.models import SubmissionKind
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,10 @@ _FLUSH_S = 0.5
 #: Beyond the run's own limit, for metrics the judge computes by itself; less than the server's own margin (600 s).
 _JUDGE_MARGIN_S = 480.0
 _MOST_EVENTS = 2000
+
+
+class _Cancelled(Exception):
+    """Somebody asked to stop the run."""
 
 
 @dataclass
@@ -58,11 +63,24 @@ class Attempt:
             self.cache.trim()
 
     def _result(self, folder: Path) -> RunResult:
-        started = time.monotonic()
         try:
-            self._fetch(folder)
+            return self._fetched_and_judged(folder)
+        except Fenced:
+            raise
+        except _Cancelled:
+            return platform_result(self.spec, code="cancelled", message="Cancelled by request.")
         except RetryableError as error:
             return platform_result(self.spec, code=error.code, message=error.message)
+        except OSError as error:
+            log.error("node failed", run=self.spec.run, attempt=self.spec.attempt, trace=traceback.format_exc())
+            why = error.strerror or type(error).__name__
+            return platform_result(self.spec, code="node_disk", message=f"The node could not store the run: {why}.")
+        except Exception:
+            return bug_result(self.spec, where="the node")
+
+    def _fetched_and_judged(self, folder: Path) -> RunResult:
+        started = time.monotonic()
+        self._fetch(folder)
         fetched = time.monotonic() - started
         result = self._judge(folder)
         stages = {"fetch": round(fetched, 4), **result.stages}
@@ -82,22 +100,27 @@ class Attempt:
             self.cache.materialise(files, folder / part, fetch=self._download)
 
     def _download(self, url: str, target: object) -> None:
-        self.client.download(url, target)  # type: ignore[arg-type]
-        self._keep_lease()
+        self.client.download(url, target, tick=self._hold)  # type: ignore[arg-type]
+
+    def _hold(self) -> None:
+        """Keep the lease while a file comes: one may take longer than the lease lasts."""
+        if self._keep_lease():
+            raise _Cancelled
 
     def _judge(self, folder: Path) -> RunResult:
         resources = self.spec.resources
         deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
         judge = JudgeProcess(spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory)
+        ended = False
         try:
             while time.monotonic() < deadline:
                 message = judge.receive(_FLUSH_S)
                 if isinstance(message, RunResult):
+                    ended = True
                     return message
                 if isinstance(message, RunEvent) and len(self._pending) < _MOST_EVENTS:
                     self._pending.append(message)
-                if self._keep_lease():
-                    return platform_result(self.spec, code="cancelled", message="Cancelled while running.")
+                self._hold()
                 self._flush()
             return platform_result(self.spec, code="judge_timeout", message="The judge did not finish in time.")
         except EOFError:
@@ -106,6 +129,18 @@ class Attempt:
             )
         finally:
             judge.kill()
+            if not ended:
+                self._reap()
+
+    def _reap(self) -> None:
+        """End the sandbox of a judge that could not: a container lives on, and would slow the next run."""
+        if self.engine is None:
+            return
+        try:
+            removed = self.engine.reap(LiveRuns(self.directory))
+            log.info("removed what the judge left", run=self.spec.run, items=removed)
+        except RetryableError as error:
+            log.warning("sandbox not removed yet", run=self.spec.run, error=error.message)
 
     def _keep_lease(self) -> bool:
         """Renew where due; true if the run is to be cancelled. A server that is away is no reason to stop."""

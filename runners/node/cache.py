@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -34,20 +35,31 @@ class Cache:
         for file in files:
             target = folder / _safe(file.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(self._get(file, fetch=fetch), target)
+            try:
+                self._copy(file, target, fetch=fetch)
+            except FileNotFoundError:  # another process of this node made room between finding and copying it
+                self._copy(file, target, fetch=fetch)
 
     def trim(self) -> int:
         """Remove the files used longest ago until the cache fits its limit; return how many."""
-        found = [(path, path.stat()) for path in self._directory.glob("??/*") if path.is_file()]
-        total = sum(stat.st_size for _, stat in found)
+        found = list(_stats(self._directory.glob("??/*")))
+        total = sum(known.st_size for _, known in found)
         removed = 0
-        for path, stat in sorted(found, key=lambda item: item[1].st_atime):
+        for path, known in sorted(found, key=lambda item: item[1].st_atime):
             if total <= self._limit:
                 break
             path.unlink(missing_ok=True)
-            total -= stat.st_size
+            total -= known.st_size
             removed += 1
         return removed
+
+    def _copy(self, file: FileRef, target: Path, *, fetch: Fetch) -> None:
+        """A copy, not a link to the cache: what a sandbox is shown must never be the cache's own inode."""
+        source = self._get(file, fetch=fetch)
+        _ask_for_room(target.parent, file)
+        target.unlink(missing_ok=True)
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
 
     def _get(self, file: FileRef, *, fetch: Fetch) -> Path:
         path = self._directory / file.sha256[:2] / file.sha256
@@ -55,10 +67,7 @@ class Cache:
             os.utime(path)
             return path
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        if shutil.disk_usage(self._directory).free < file.size + _MARGIN:
-            raise RetryableError(
-                f"The node's disk is too full for {file.name} ({file.size} bytes).", code="node_disk_full"
-            )
+        _ask_for_room(self._directory, file)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
             try:
                 fetch(file.url, part)
@@ -69,6 +78,22 @@ class Cache:
                 Path(part.name).unlink(missing_ok=True)
                 raise
         return path
+
+
+def _ask_for_room(folder: Path, file: FileRef) -> None:
+    if shutil.disk_usage(folder).free < file.size + _MARGIN:
+        raise RetryableError(f"The node's disk is too full for {file.name} ({file.size} bytes).", code="node_disk_full")
+
+
+def _stats(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Plain files and what is known of them; one that another process removes meanwhile is left out."""
+    for path in paths:
+        try:
+            known = path.lstat()
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(known.st_mode):
+            yield path, known
 
 
 def _verify(path: Path, file: FileRef) -> None:
@@ -86,10 +111,3 @@ def _safe(name: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts or not path.parts or "\\" in name or "\0" in name:
         raise RetryableError(f"{name!r} is not a name that a split or submission may hold.", code="unsafe_name")
     return path
-
-
-def _link(source: Path, target: Path) -> None:
-    """A copy, not a link to the cache: what a sandbox is shown must never be the cache's own inode."""
-    target.unlink(missing_ok=True)
-    shutil.copyfile(source, target)
-    target.chmod(0o644)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 import httpx
@@ -60,16 +60,17 @@ class NodeClient:
         """Give the run back to the queue."""
         self._post(f"{_attempt(spec)}/release", {}, patience=5.0)
 
-    def download(self, url: str, target: IO[bytes]) -> None:
-        """Stream a signed file into `target`."""
+    def download(self, url: str, target: IO[bytes], *, tick: Callable[[], None] = lambda: None) -> None:
+        """Stream a signed file into `target`; `tick` is called for each part, for a large file takes its time."""
         for pause in (*_PAUSES, None):
             try:
                 target.seek(0)
                 target.truncate()
                 with self._http.stream("GET", url if "://" in url else f"{self._base}{url}") as response:
-                    _raise_for(response)
+                    _raise_for(response, signed=True)
                     for chunk in response.iter_bytes(1 << 20):
                         target.write(chunk)
+                        tick()
                 return
             except (httpx.TransportError, RetryableError) as error:
                 if pause is None:
@@ -96,12 +97,17 @@ def _attempt(spec: RunSpec) -> str:
     return f"/runs/{spec.run}/attempts/{spec.attempt}"
 
 
-def _raise_for(response: httpx.Response) -> None:
-    """409 and 410 fence; 429 and 5xx are passing; anything else wrong is a defect of this node."""
+def _raise_for(response: httpx.Response, *, signed: bool = False) -> None:
+    """409 and 410 fence; 429 and 5xx are passing; anything else wrong is a defect of this node.
+
+    A `signed` URL is a key to its file: it is in no text, for texts go into logs.
+    """
     if response.status_code in (409, 410):
         raise Fenced(response.read().decode(errors="replace")[:500])
     if response.status_code == 429 or response.status_code >= 500:
         raise RetryableError(f"HTTP {response.status_code}", code="server_away")
+    if response.status_code >= 400 and signed:
+        raise RetryableError(f"a signed file was refused: HTTP {response.status_code}", code="download_refused")
     if response.status_code >= 400:
         detail = response.read().decode(errors="replace")[:1000]
         raise RuntimeError(

@@ -65,6 +65,7 @@ def _main(send: Connection, spec: RunSpec, folder: Path, engine: Engine | None, 
     die_with_parent()
     if os.getppid() != parent:  # the parent ended before the request to die with it
         os._exit(1)
+    os.setsid()  # a terminal's Ctrl-C asks the node to finish its runs; it must not reach the judges and their sandboxes
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -87,9 +88,14 @@ def _evaluate(spec: RunSpec, folder: Path, engine: Engine | None, emit: Callable
     except MemoryError:
         return platform_result(spec, code="judge_memory", message="The judge ran out of memory.")
     except Exception:
-        reference = uuid.uuid4().hex[:12]
-        log.error("judge failed", run=spec.run, attempt=spec.attempt, id=reference, trace=traceback.format_exc())
-        return platform_result(spec, code="internal_error", message=f"Internal error {reference} in the judge.")
+        return bug_result(spec, where="the judge")
+
+
+def bug_result(spec: RunSpec, *, where: str) -> RunResult:
+    """The exception being handled is a bug: its text stays in the log, under an id that the report names."""
+    reference = uuid.uuid4().hex[:12]
+    log.error(f"bug in {where}", run=spec.run, attempt=spec.attempt, id=reference, trace=traceback.format_exc())
+    return platform_result(spec, code="internal_error", message=f"Internal error {reference} in {where}.")
 
 
 def platform_result(spec: RunSpec, *, code: str, message: str) -> RunResult:

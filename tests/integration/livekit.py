@@ -82,7 +82,7 @@ def competition(**changes: Any) -> dict[str, Any]:
         "input": {"kind": "tabular", "shape": [2], "features": ["a", "b"], "range": [0, 1]},
         "data": {
             "sample": {"path": "data/sample", "visibility": "public"},
-            "test": {"path": "data/test", "visibility": "hidden"},
+            "test": {"path": "data/test", "visibility": "inputs"},
         },
         "submission": {
             "kinds": ["predictions", "model", "code", "container"],

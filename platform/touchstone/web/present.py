@@ -145,10 +145,31 @@ def size(value: int | float | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" or amount == int(amount) else f"{amount:.1f} {unit}"
 
 
+#: What a node calls its stages, in words. A metric's stage is `metric:<prefix>`.
+_STAGES = {
+    "fetch": gettext_lazy("Fetching data and submission"),
+    "load": gettext_lazy("Reading the data"),
+    "prepare": gettext_lazy("Unpacking the submission"),
+    "start": gettext_lazy("Starting the submission"),
+    "sample": gettext_lazy("Trying the sample"),
+    "predict": gettext_lazy("Asking for the answers"),
+}
+
+
+def stage(name: str) -> str:
+    """A stage of a run in words; a name that is not known stays as it is."""
+    kind, _sep, prefix = name.partition(":")
+    if kind == "metric" and prefix:
+        return _("Measuring %s") % prefix
+    return str(_STAGES.get(name, name))
+
+
 def duration(seconds: float | None) -> str:
     """`0.42 s`, `38 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds is None:
         return "–"
+    if 0 < seconds < 0.01:
+        return _("< 0.01 s")
     if seconds < 10:
         return _("%s s") % f"{seconds:.2f}"
     whole = round(seconds)

@@ -178,3 +178,41 @@ def test_a_run_s_name_is_a_lock(docker_engine: DockerEngine, run_name: str) -> N
     finally:
         first.close()
         second.close()
+
+
+def test_an_image_cannot_have_the_host_s_disk(docker_engine: DockerEngine, images: Images, run_name: str) -> None:
+    """A declared volume would be a writable folder of the host without a limit."""
+    tag = images.build(f'FROM {BASE_IMAGE}\nVOLUME ["/data"]\nCMD ["python"]\n', {}, f"{run_name}:1")
+    with pytest.raises(ParticipantFault, match=r"declares volumes \(/data\)") as caught:
+        docker_engine.start(Job(run=run_name, attempt=1, limits=LIMITS, image=tag))
+    assert "VOLUME" in caught.value.hint
+
+
+def test_an_image_s_health_check_is_not_run(docker_engine: DockerEngine, images: Images, run_name: str) -> None:
+    """The daemon would start it as often as the image asks, outside the sandbox's share of the processor."""
+    dockerfile = f'FROM {BASE_IMAGE}\nHEALTHCHECK --interval=100ms CMD touch /tmp/checked\nCMD ["sleep", "60"]\n'
+    tag = images.build(dockerfile, {}, f"{run_name}:1")
+    code = "import os, time; time.sleep(1.5); print(os.path.exists('/tmp/checked'))"
+    job = Job(run=run_name, attempt=1, limits=LIMITS, image=tag, argv=("python", "-c", code))
+    sandbox = docker_engine.start(job)
+    try:
+        assert sandbox.wait(20) is not None
+        assert sandbox.logs().strip() == b"False"
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.parametrize("how", ["kill", "remove"])
+def test_a_container_ended_by_somebody_else_is_lost(docker_engine: DockerEngine, run_name: str, how: str) -> None:
+    sandbox = docker_engine.start(Job(run=run_name, attempt=1, limits=LIMITS, argv=("sleep", "60")))
+    try:
+        assert sandbox.poll() is None
+        if how == "kill":
+            docker_engine.client.kill(f"touchstone-{run_name}")
+        else:
+            docker_engine.client.remove_container(f"touchstone-{run_name}", force=True)
+        ended = sandbox.wait(10)
+        assert ended is not None
+        assert ended.lost
+    finally:
+        sandbox.close()

@@ -182,6 +182,32 @@ def test_the_environment_holds_nothing_of_the_host(finish: Finish, monkeypatch: 
     assert "tsn_secret_of_the_node" not in json.dumps(seen)
 
 
+def test_no_descriptor_of_the_judge_comes_along(finish: Finish, tmp_path: Path) -> None:
+    secret = tmp_path / "labels.csv"
+    secret.write_text("id,label")
+    with secret.open() as labels:
+        os.set_inheritable(labels.fileno(), True)
+        code = (
+            "import glob, json, os\nseen = {}\n"
+            "for path in glob.glob('/proc/[0-9]*/fd/*'):\n"
+            "    try: seen[path] = os.readlink(path)\n"
+            "    except OSError: pass\n"
+            "print(json.dumps(seen))"
+        )
+        _, log = finish(code)
+    seen = json.loads(log.splitlines()[-1])
+    allowed = (
+        "pipe:",
+        "/dev/null",
+        "/proc/",
+        "anon_inode:[eventfd]",
+        "anon_inode:[signalfd]",
+        "anon_inode:[eventpoll]",
+    )
+    assert seen
+    assert [target for target in seen.values() if not target.startswith(allowed)] == []
+
+
 def test_it_is_nobody_and_has_no_rights(finish: Finish) -> None:
     code = (
         "import json, os\n"

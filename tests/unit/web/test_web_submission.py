@@ -45,7 +45,7 @@ def test_what_does_not_apply_says_why_and_shows_no_number(world) -> None:
 
 def test_stages_and_history(world) -> None:
     html = page(world, world.run)
-    assert html.index("fetch</dt>") < html.index("metrics</dt>")
+    assert html.index("Fetching data and submission</dt>") < html.index("Measuring performance.accuracy</dt>")
     assert "1 min 1 s" in html
     assert "Scored." in html
     assert 'hx-trigger="every 2s"' not in html

@@ -48,14 +48,18 @@ def _version(view: RunView) -> str:
 def _timeline(events: list[RunEvent]) -> list[dict[str, Any]]:
     shown = [event for event in events if event.kind in _TIMELINE]
     return [
-        {"event": event, "tone": _STEPS.get(str(event.data.get("to", "")), "done")}
+        {
+            "event": event,
+            "text": present.stage(event.message) if event.kind == "stage" else event.message,
+            "tone": _STEPS.get(str(event.data.get("to", "")), "done"),
+        }
         for event in shown
     ]  # fmt: skip
 
 
 def _stages(seconds: dict[str, float]) -> list[tuple[str, str]]:
     """Name and duration, in the order in which they began."""
-    return [(name.replace("_", " "), present.duration(spent)) for name, spent in seconds.items()]
+    return [(present.stage(name), present.duration(spent)) for name, spent in seconds.items()]
 
 
 def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:

@@ -38,16 +38,8 @@ def pair() -> Iterator[Pair]:
     theirs.close()
 
 
-def _ask(pair: Pair, answer: bytes, *, limit: int = 1000, seconds: float = 2.0) -> bytes:
-    pair[1].sendall(answer)
-    pair[1].shutdown(socket.SHUT_WR)
-    return bytes(
-        pair[0].exchange(b"GET / HTTP/1.1\r\n\r\n", b"", limit=limit, deadline=time.monotonic() + seconds).body
-    )
-
-
-def _late(pair: Pair, answer: bytes, **options: float) -> bytes:
-    """As `_ask`, but answers only after the request came: bytes before it are an error of their own."""
+def _ask(pair: Pair, answer: bytes) -> bytes:
+    """Answer once the request came: bytes before it are an error of their own."""
 
     def answerer() -> None:
         pair[1].recv(1000)
@@ -58,18 +50,18 @@ def _late(pair: Pair, answer: bytes, **options: float) -> bytes:
     thread.start()
     try:
         deadline = time.monotonic() + 2
-        return bytes(pair[0].exchange(b"GET / HTTP/1.1\r\n\r\n", b"", limit=1000, deadline=deadline, **options).body)  # type: ignore[arg-type]
+        return bytes(pair[0].exchange(b"GET / HTTP/1.1\r\n\r\n", b"", limit=1000, deadline=deadline).body)
     finally:
         thread.join()
 
 
 def test_a_plain_answer(pair: Pair) -> None:
-    assert _late(pair, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc") == b"abc"
+    assert _ask(pair, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc") == b"abc"
 
 
 def test_a_chunked_answer(pair: Pair) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert _late(pair, head + b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n") == b"abcde"
+    assert _ask(pair, head + b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n") == b"abcde"
 
 
 WRONG: list[tuple[str, bytes, type[ChannelError]]] = [
@@ -78,6 +70,8 @@ WRONG: list[tuple[str, bytes, type[ChannelError]]] = [
     ("half-body", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", ChannelClosed),
     ("not-http", b"hello\r\n\r\n", ProtocolError),
     ("status", b"HTTP/1.1 2x0 OK\r\n\r\n", ProtocolError),
+    ("long-status", b"HTTP/1.1 " + b"9" * 5000 + b" OK\r\n\r\n", ProtocolError),
+    ("short-status", b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", ProtocolError),
     ("no-length", b"HTTP/1.1 200 OK\r\n\r\nabc", ProtocolError),
     ("two-lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ncontent-length: 4\r\n\r\nabc", ProtocolError),
     ("negative", b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc", ProtocolError),
@@ -126,9 +120,21 @@ def test_a_request_nobody_reads_ends_at_the_deadline(pair: Pair) -> None:
 
 def test_bytes_before_the_next_question_are_an_error(pair: Pair) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
-    assert _late(pair, answer + b"HTTP/1.1 200 OK\r\n") == b"a"
+    assert _ask(pair, answer + b"HTTP/1.1 200 OK\r\n") == b"a"
     with pytest.raises(ProtocolError, match="before anything was asked"):
         pair[0].exchange(b"GET / HTTP/1.1\r\n\r\n", b"", limit=10, deadline=time.monotonic() + 1)
+
+
+def test_an_answer_that_waits_before_its_question_is_an_error(pair: Pair) -> None:
+    """Else a server that answers ahead would be timed as one that takes no time."""
+    pair[1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+    with pytest.raises(ProtocolError, match="39 bytes came before anything was asked"):
+        pair[0].exchange(b"GET / HTTP/1.1\r\n\r\n", b"", limit=10, deadline=time.monotonic() + 1)
+
+
+def test_a_flood_of_interim_answers_ends_at_once(pair: Pair) -> None:
+    with pytest.raises(ProtocolError, match="no Content-Length"):
+        _ask(pair, b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
 
 
 Y = Expected("y", (2, 2), ("FP32", "FP64"))

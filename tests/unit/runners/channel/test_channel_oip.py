@@ -46,9 +46,9 @@ WRONG: list[tuple[str, dict[str, Any], bytes, str]] = [
     ("huge-shape", _binary(shape=[2**40, 2**40]), bytes(24), "expected"),
     ("datatype", _binary(datatype="INT64"), bytes(24), "expected FP32 or FP64"),
     ("datatype-object", _binary(datatype={"a": 1}), bytes(24), "expected FP32 or FP64"),
-    ("size-lies", _binary(25), bytes(24), "binary_data_size is 25"),
-    ("size-negative", _binary(-1), bytes(24), "binary_data_size is -1"),
-    ("size-boolean", _binary(parameters={"binary_data_size": True}), bytes(24), "binary_data_size is True"),
+    ("size-lies", _binary(25), bytes(24), "binary_data_size is no number up to the 24 bytes"),
+    ("size-negative", _binary(-1), bytes(24), "binary_data_size is no number"),
+    ("size-boolean", _binary(parameters={"binary_data_size": True}), bytes(24), "binary_data_size is no number"),
     ("too-few-bytes", _binary(20), bytes(20), "needs? 24|need 24"),
     ("rest", _binary(24), bytes(30), "6 bytes of the answer belong to no output"),
     ("name", _binary(name="z"), bytes(24), "no output 'y'"),
@@ -57,6 +57,25 @@ WRONG: list[tuple[str, dict[str, Any], bytes, str]] = [
     ("words", {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": ["a"] * 6}, b"", "not numbers"),
     ("ragged", {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [[1, 2], [3]]}, b"", "not numbers"),
 ]
+
+
+SAID = [
+    _binary(datatype="SECRET"),
+    _binary(shape=[7_000_000_001, "SECRET"]),
+    _binary(name="SECRET"),
+    _binary(parameters={"binary_data_size": "SECRET"}),
+    {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": ["SECRET"] * 6},
+]
+
+
+@pytest.mark.parametrize("output", SAID)
+def test_what_a_submission_says_is_quoted_in_the_detail_only(output: dict[str, Any]) -> None:
+    """It has seen inputs that may be hidden: the text of a verdict must not carry them out."""
+    with pytest.raises(ProtocolError) as caught:
+        decode_infer(*_reply(output, b"" if "data" in output else bytes(24)), [Y])
+    assert "SECRET" not in str(caught.value)
+    assert "7000000001" not in str(caught.value)
+    assert "SECRET" in caught.value.detail
 
 
 @pytest.mark.parametrize(("output", "raw", "message"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])

@@ -14,10 +14,15 @@ import requests
 from docker.errors import APIError
 
 from runners.contract import EngineReport, Verdict
-from runners.engines import _docker_api, _limits, _runtime, _seccomp, _self_test, choose_engine
+from runners.engines import _docker_api, _docker_images, _limits, _runtime, _seccomp, _self_test, choose_engine
+from runners.engines._cgroups import Cgroup
+from runners.engines._docker_sandbox import DockerSandbox
 from runners.engines.base import Job, Limits
 from runners.engines.bubblewrap import BubblewrapEngine
+from runners.engines.docker import DockerEngine
 from runners.errors import ParticipantFault, RetryableError, UserError
+from runners.models import _faults
+from runners.spec.models import ResourceSpec
 
 LIMITS = Limits(memory=2**28, cpus=1.5, seconds=5, tmp=2**20)
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -169,9 +174,10 @@ def test_a_worker_is_known_by_its_start_time() -> None:
 def test_bubblewrap_has_no_images(tmp_path: Path) -> None:
     engine = BubblewrapEngine()
     assert not engine.has_image("sha256:1")
-    with pytest.raises(ParticipantFault, match="no container engine"):
+    # Another node may have an engine for them: never the participant's fault.
+    with pytest.raises(RetryableError, match="no container engine"):
         engine.start(Job(run="r", attempt=1, limits=LIMITS, image="sha256:1"))
-    with pytest.raises(UserError, match="no container engine"):
+    with pytest.raises(RetryableError, match="no container engine"):
         engine.load_image(tmp_path / "a.tar", limit=1)
 
 
@@ -241,3 +247,119 @@ def test_the_best_engine_that_passes_is_taken(monkeypatch: pytest.MonkeyPatch) -
     assert _choose(monkeypatch, _Broken, _Fake, "docker")[0] is None
     with pytest.raises(UserError, match="no engine named 'podman'"):
         _choose(monkeypatch, _Fake, _Fake, "podman")
+
+
+class _Daemon:
+    """Answers what a Docker daemon would about one container that has ended."""
+
+    def __init__(self, *, code: int | None, events: tuple[str, ...] = ("start",), oom: bool = False) -> None:
+        self._state = {"Running": False, "ExitCode": code, "OOMKilled": oom, "Pid": 0}
+        self._events = events
+
+    def inspect_container(self, _id: str) -> dict[str, Any]:
+        if self._state["ExitCode"] is None:
+            response = requests.Response()
+            response.status_code = 404
+            raise APIError("404", response, "no such container")
+        return {"State": self._state}
+
+    def events(self, **_: Any) -> list[dict[str, str]]:
+        return [{"Action": name} for name in self._events]
+
+    def logs(self, *_: Any, **__: Any) -> bytes:
+        return b""
+
+
+ENDED = [
+    (_Daemon(code=0), False),
+    (_Daemon(code=137), False),  # it may kill itself
+    (_Daemon(code=137, events=("start", "oom")), False),
+    (_Daemon(code=137, oom=True, events=()), False),
+    (_Daemon(code=137, events=("start", "kill")), True),
+    (_Daemon(code=143, events=()), True),
+    (_Daemon(code=None), True),
+]
+
+
+@pytest.mark.parametrize(("daemon", "lost"), ENDED)
+def test_a_container_that_is_ended_from_outside_is_the_platform_s_fault(daemon: _Daemon, lost: bool) -> None:
+    sandbox = DockerSandbox(daemon, "id", LIMITS, started=0.0)
+    ended = sandbox.poll()
+    assert ended is not None
+    assert ended.lost is lost
+    fault = _faults.from_exit(ended, ResourceSpec(), queries=3)
+    assert isinstance(fault, RetryableError if lost else ParticipantFault)
+
+
+def test_a_kill_of_ours_is_no_loss() -> None:
+    class Running(_Daemon):
+        def kill(self, _id: str, _signal: str) -> None:
+            self._state["Running"] = False
+
+    daemon = Running(code=137, events=("start", "kill"))
+    daemon._state["Running"] = True
+    sandbox = DockerSandbox(daemon, "id", LIMITS, started=0.0)
+    assert sandbox.poll() is None
+    sandbox.kill()
+    ended = sandbox.poll()
+    assert ended is not None
+    assert (ended.killed, ended.lost) == (True, False)
+
+
+def test_each_process_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that is forked from a node must not speak on the node's connection to the daemon."""
+    monkeypatch.setattr("runners.engines.docker.APIClient", lambda **_: object())
+    engine = DockerEngine()
+    mine = engine.client
+    assert engine.client is mine
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert engine.client is not mine
+
+
+@pytest.mark.parametrize(("peak", "full"), [("500", True), ("1000", False)])
+def test_a_full_host_is_told_from_a_full_sandbox(tmp_path: Path, peak: str, full: bool) -> None:
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    (tmp_path / "memory.max_usage_in_bytes").write_text(peak)
+    (tmp_path / "memory.limit_in_bytes").write_text("1000")
+    group = Cgroup({"memory": tmp_path, "pids": tmp_path, "cpu": tmp_path})
+    assert (group.host_out_of_memory(), group.out_of_memory()) == (full, not full)
+
+
+@pytest.mark.parametrize(("events", "full"), [("max 0\noom 1\noom_kill 1", True), ("max 9\noom_kill 1", False)])
+def test_a_full_host_is_told_from_a_full_sandbox_v2(tmp_path: Path, events: str, full: bool) -> None:
+    (tmp_path / "memory.events").write_text(events)
+    group = Cgroup({"": tmp_path})
+    assert (group.host_out_of_memory(), group.out_of_memory()) == (full, not full)
+
+
+def test_nothing_but_visible_processes_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of another pid namespace shows as 0, which to kill(2) is the caller's own group."""
+    (tmp_path / "cgroup.procs").write_text("0\n")
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _signal: killed.append(pid))
+    assert not Cgroup({"": tmp_path}).kill(seconds=0.02)
+    assert killed == []
+
+
+class _Loader:
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def load_image(self, _file: Any, quiet: bool) -> list[dict[str, str]]:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return [{"error": self._answer}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "write /x: no space left on device", _api_error("write /y: no space left on device"),
+        requests.exceptions.ConnectionError("refused"),
+    ],
+)  # fmt: skip
+def test_a_node_that_cannot_take_an_image_does_not_blame_it(answer: Any, tmp_path: Path) -> None:
+    with pytest.raises(RetryableError):
+        _docker_images._send(_Loader(answer), None)
+    with pytest.raises(UserError, match="Docker refuses"):
+        _docker_images._send(_Loader(_api_error("invalid tar header")), None)

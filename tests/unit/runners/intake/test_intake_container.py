@@ -263,3 +263,12 @@ def test_the_copy_has_no_names_and_is_otherwise_the_same(tmp_path: Path, files: 
     report = check_container(tmp_path / "out.tar", resources=RESOURCES)
     assert report.ok
     assert report.facts["config_digest"] == digest
+
+
+def test_declared_volumes_are_refused(tmp_path: Path) -> None:
+    """A volume would be a writable folder of the node's disk without a limit."""
+    settings = {"Cmd": ["python"], "Volumes": {"/data": {}}}
+    report = check_container(_tar(tmp_path / "i.tar", _old(config=settings)), resources=RESOURCES)
+    (defect,) = report.defects
+    assert defect.code == "volumes"
+    assert "/data" in defect.message

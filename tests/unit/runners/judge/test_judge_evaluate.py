@@ -332,12 +332,13 @@ def test_code_without_main_is_refused(world, serve):
     assert "main.py" in result.message
 
 
-def test_an_image_that_is_not_there_is_refused(world, serve):
+def test_an_image_that_this_node_lacks_is_not_the_participant_s_fault(world, serve):
     serve(FakeServed())
     spec = world.spec("container", ACCURACY)
     spec = spec.model_copy(update={"submission": SubmissionRef(id="s", kind=SubmissionKind.CONTAINER, image="gone")})
-    result = world.evaluate(spec, engine=FakeEngine())
-    assert (result.verdict, result.code) == (Verdict.INVALID_OUTPUT, "no_image")
+    with pytest.raises(RetryableError, match="holds no image 'gone'") as caught:
+        world.evaluate(spec, engine=FakeEngine())
+    assert caught.value.code == "image_missing"
 
 
 def test_without_an_engine_no_foreign_code_runs(world, serve):

@@ -47,6 +47,9 @@ document.addEventListener("change", (event) => {
   if (zone && event.target.matches("input[type=file]")) showFile(zone);
 });
 
+// A file chosen before this script ran, or kept by the browser when coming back.
+document.querySelectorAll("[data-drop]").forEach(showFile);
+
 // Upload progress: htmx sends the form and tells how far it is.
 const progressOf = (form) => form.querySelector("[data-upload]");
 document.addEventListener("htmx:beforeRequest", (event) => {
