@@ -173,11 +173,12 @@ class RunResult(_Frozen):
 
 
 class NodeHello(_Frozen):
-    """What a node tells about itself when it registers."""
+    """What a node tells about itself when it registers. `kinds`: the submissions it can evaluate."""
 
     name: str
     queues: tuple[str, ...]
     engines: tuple[EngineReport, ...]
+    kinds: tuple[SubmissionKind, ...] = ()
     cpus: int
     memory: int
     gpus: tuple[str, ...] = ()

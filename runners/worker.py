@@ -102,9 +102,9 @@ def _drain(client: NodeClient, queue: str) -> int:
 
 def hello() -> NodeHello:
     """What this node is."""
-    _, reports = engine()
+    chosen, reports = engine()
     return NodeHello(
-        name=config().name, queues=config().queues, engines=reports, cpus=os.cpu_count() or 1,
+        name=config().name, queues=config().queues, engines=reports, kinds=kinds_of(chosen), cpus=os.cpu_count() or 1,
         memory=psutil.virtual_memory().total,
     )  # fmt: skip
 

@@ -113,6 +113,10 @@ class Engine(Protocol):
 
     def has_image(self, image: str) -> bool: ...
 
+    def image_used(self, image: str) -> None:
+        """A run of an image from `load_image` is over: it may go where the node has no room to keep it."""
+        ...
+
     def reap(self, keep: Collection[str]) -> list[str]:
         """Remove what belongs to runs not in `keep`; return what was removed.
 

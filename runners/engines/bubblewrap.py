@@ -78,6 +78,9 @@ class BubblewrapEngine:
         """Always false: this engine has no images."""
         return False
 
+    def image_used(self, image: str) -> None:
+        """Nothing to do: this engine has no images."""
+
     def reap(self, keep: Collection[str]) -> list[str]:
         """Kill and remove the cgroups of this node's runs that are not in `keep`, and those whose worker is gone.
 

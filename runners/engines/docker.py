@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -26,6 +27,8 @@ RUNTIME_IMAGE = "touchstone/runtime:1"
 _TIMEOUT = 120
 _CONFLICT, _GONE = 409, 404
 _PERIOD = 100_000
+#: Free bytes that images of finished runs leave to others.
+_ROOM = 32 * 2**30
 
 
 @engine("docker")
@@ -90,6 +93,16 @@ class DockerEngine:
     def has_image(self, image: str) -> bool:
         """Whether the daemon holds `image` (id, digest or tag)."""
         return settled(lambda: self.client.inspect_image(image), fine=(_GONE,)) is not None
+
+    def image_used(self, image: str) -> None:
+        """Remove an image that came as an archive once the daemon's disk gets full; until then it is kept for others.
+
+        An image with a name is somebody's own, and one in use stays: the daemon refuses to remove it.
+        """
+        found = settled(lambda: self.client.inspect_image(image), fine=(_GONE,))
+        if found is None or found.get("RepoTags") or _has_room(settled(self.client.info, fine=())):
+            return
+        settled(lambda: self.client.remove_image(found["Id"]), fine=(_GONE, _CONFLICT))
 
     def reap(self, keep: Collection[str]) -> list[str]:
         """Remove containers of this node's runs that are not in `keep`, and those of anybody past their deadline."""
@@ -189,6 +202,12 @@ class DockerEngine:
             ],
             log_config=LogConfig(type="json-file", config=log), mounts=mounts,
         )  # fmt: skip
+
+
+def _has_room(info: dict[str, Any]) -> bool:
+    """Whether the daemon's disk has room for images to keep; unknown for a daemon on another host: then it has not."""
+    root = Path(str(info.get("DockerRootDir", "")))
+    return root.is_dir() and shutil.disk_usage(root).free >= _ROOM
 
 
 def _is_late(labels: dict[str, str]) -> bool:

@@ -113,6 +113,7 @@ def _judge_model(
     with record.stage("prepare"):
         startable = prepare(spec, files.submission, engine=engine, workdir=workdir)
     with ExitStack() as stack:
+        stack.callback(_give_back, startable, engine, record)
         deadline = time.monotonic() + spec.resources.time
         with record.stage("start"):
             model = stack.enter_context(_open(spec, startable, engine, workdir, deadline))
@@ -128,6 +129,16 @@ def _open(spec: RunSpec, startable: Startable, engine: Engine, workdir: Path, de
         input=spec.input, task=spec.task, resources=spec.resources, run=spec.run, attempt=spec.attempt,
         workdir=workdir, deadline=deadline,
     )  # fmt: skip
+
+
+def _give_back(startable: Startable, engine: Engine, record: Recorder) -> None:
+    """The image may go; that it could not be removed costs nobody a score."""
+    if startable.image is None or not startable.loaded:
+        return
+    try:
+        engine.image_used(startable.image)
+    except RetryableError as error:
+        record.note(f"The image stays on the node: {error.message}")
 
 
 def _keep(model: ServedModel, outcome: _Outcome) -> None:

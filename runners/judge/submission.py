@@ -19,10 +19,11 @@ _MAIN = "main.py"
 
 @dataclass(frozen=True)
 class Startable:
-    """What `open_model` takes: one of the two is given."""
+    """What `open_model` takes: one of the two is given. `loaded`: the image came as an archive, with the submission."""
 
     folder: Path | None = None
     image: str | None = None
+    loaded: bool = False
 
 
 def only_file(folder: Path, *, what: str) -> Path:
@@ -50,7 +51,7 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
     """
     kind = spec.submission.kind
     if kind is SubmissionKind.CONTAINER:
-        return Startable(image=_image(spec, submission, engine))
+        return Startable(image=_image(spec, submission, engine), loaded=not spec.submission.image)
     target = workdir / "submission"
     artifact = only_file(submission, what=kind.value)
     if kind is SubmissionKind.CODE:

@@ -13,8 +13,8 @@ from runners.errors import ParticipantFault, RetryableError
 from runners.spec.models import ResourceSpec
 
 _TAIL = 600
-#: What Python and torch say when memory is refused: such a process may live on.
-_REFUSED = ("MemoryError", "can't allocate memory", "bad_alloc")
+#: What Python, torch and onnxruntime say when memory is refused: such a process may live on.
+_REFUSED = ("MemoryError", "can't allocate memory", "Failed to allocate memory", "Cannot allocate memory", "bad_alloc")
 
 
 def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault | RetryableError:
@@ -33,9 +33,9 @@ def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> Particip
 
 
 def from_channel(
-    error: ChannelError, resources: ResourceSpec, *, starting: bool, queries: int
+    error: ChannelError, resources: ResourceSpec, *, starting: bool, queries: int, ours: bool = False
 ) -> ParticipantFault | RetryableError:
-    """The fault of a submission that still runs, but did not answer as it must."""
+    """The fault of a submission that still runs, but did not answer as it must; `ours`: a file, the server is ours."""
     if isinstance(error, ChannelTimeout):
         if not starting:
             return _late(resources, queries)
@@ -51,6 +51,8 @@ def from_channel(
             return from_exit(Exit(None, memory=True), resources, queries=queries)
         text = f"The submission answered with an error (status {error.status}) after {queries} items."
         hint = "The traceback is in its log. Try it at home: run it without TOUCHSTONE_SOCKET and ask it with curl."
+        if ours:
+            hint = "What onnxruntime says is in the log. Try the file at home: ask it for a batch with onnxruntime."
         return ParticipantFault(Verdict.CRASH, text, hint=hint, code="server_error")
     if isinstance(error, AnswerTooLarge):
         text = f"The submission's answer is too large: {error}."

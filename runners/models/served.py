@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.channel.client import OipClient
-from runners.channel.errors import ChannelError
+from runners.channel.errors import ChannelError, ChannelTimeout
 from runners.channel.listener import Listener
 from runners.channel.oip import Expected
 from runners.contract import Verdict
@@ -59,6 +59,7 @@ class ServedModel:
         self._names = ("x", "")
         self._closed = False
         self._note = b""
+        self._trusted = False
 
     def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Class probabilities, (n, classes), rows sum to one, for x of shape (n, *shape).
@@ -118,6 +119,7 @@ class ServedModel:
 
     def start(self, *, trusted: bool) -> None:
         """Wait until it is ready; `trusted`: it is the platform's own server, whose offer of gradients counts."""
+        self._trusted = trusted
         limit = time.monotonic() + self._resources.start
         try:
             self._client.wait_ready(min(limit, self._deadline))
@@ -190,10 +192,14 @@ class ServedModel:
             self._sandbox.kill()
             killed = self._sandbox.poll()
             ended = killed if killed is not None and (killed.memory or killed.lost) else None
+        if isinstance(error, ChannelTimeout) and ended is not None and not (ended.memory or ended.lost):
+            ended = None  # it ended because nobody asked any more: being late is what it did
         if ended is not None:
             return _faults.from_exit(ended, self._resources, queries=self.queries)
         late = time.monotonic() >= self._deadline
-        return _faults.from_channel(error, self._resources, starting=starting and not late, queries=self.queries)
+        return _faults.from_channel(
+            error, self._resources, starting=starting and not late, queries=self.queries, ours=self._trusted
+        )
 
 
 def open_model(

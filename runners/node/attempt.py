@@ -53,14 +53,22 @@ class Attempt:
         folder = attempt_folder(self.directory, self.spec)
         try:
             result = self._result(folder)
-            self._flush(force=True)
-            self.client.result(self.spec, result)
+            while self._pending and self._flush(force=True):
+                continue
+            self._report(result)
             log.info("reported", run=self.spec.run, attempt=self.spec.attempt, verdict=result.verdict.value)
         except Fenced as fence:
             log.warning("fenced", run=self.spec.run, attempt=self.spec.attempt, reason=str(fence))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self.cache.trim()
+
+    def _report(self, result: RunResult) -> None:
+        """Tell the server; where it refuses the report itself, tell it that, for a silent run looks lost."""
+        try:
+            self.client.result(self.spec, result)
+        except RuntimeError:
+            self.client.result(self.spec, bug_result(self.spec, where="the report"))
 
     def _result(self, folder: Path) -> RunResult:
         try:
@@ -74,7 +82,7 @@ class Attempt:
         except OSError as error:
             log.error("node failed", run=self.spec.run, attempt=self.spec.attempt, trace=traceback.format_exc())
             why = error.strerror or type(error).__name__
-            return platform_result(self.spec, code="node_disk", message=f"The node could not store the run: {why}.")
+            return platform_result(self.spec, code="node_failed", message=f"The node could not carry it out: {why}.")
         except Exception:
             return bug_result(self.spec, where="the node")
 
@@ -153,14 +161,18 @@ class Attempt:
             log.warning("lease not renewed", run=self.spec.run, error=error.message)
             return False
 
-    def _flush(self, *, force: bool = False) -> None:
-        """Send what has gathered. Events that cannot be sent now stay for the next time."""
+    def _flush(self, *, force: bool = False) -> bool:
+        """Send what has gathered; whether it went. Events that cannot be sent now stay for the next time."""
         if not self._pending or (not force and time.monotonic() - self._flushed < _FLUSH_S):
-            return
+            return False
         self._flushed = time.monotonic()
         batch = self._pending[:200]
         try:
             self.client.events(self.spec, batch)
-            del self._pending[: len(batch)]
         except RetryableError as error:
             log.warning("events kept for later", run=self.spec.run, count=len(self._pending), error=error.message)
+            return False
+        except RuntimeError:  # the server refuses them, and will again: the score matters more than its history
+            log.error("events refused", run=self.spec.run, count=len(batch), trace=traceback.format_exc())
+        del self._pending[: len(batch)]
+        return True

@@ -24,6 +24,10 @@ class Fenced(Exception):
     """The server gave this attempt up: it was superseded, cancelled or is final. Stop and say nothing more."""
 
 
+class _Refused(RetryableError):
+    """Asking again for this file will not help; a new attempt, with new URLs, may."""
+
+
 class NodeClient:
     """Talks to `/node/v1` with the node's token."""
 
@@ -72,6 +76,8 @@ class NodeClient:
                         target.write(chunk)
                         tick()
                 return
+            except _Refused:
+                raise
             except (httpx.TransportError, RetryableError) as error:
                 if pause is None:
                     raise RetryableError(f"A file could not be fetched: {error}", code="download_failed") from error
@@ -107,7 +113,7 @@ def _raise_for(response: httpx.Response, *, signed: bool = False) -> None:
     if response.status_code == 429 or response.status_code >= 500:
         raise RetryableError(f"HTTP {response.status_code}", code="server_away")
     if response.status_code >= 400 and signed:
-        raise RetryableError(f"a signed file was refused: HTTP {response.status_code}", code="download_refused")
+        raise _Refused(f"A signed file was refused: HTTP {response.status_code}.", code="download_refused")
     if response.status_code >= 400:
         detail = response.read().decode(errors="replace")[:1000]
         raise RuntimeError(

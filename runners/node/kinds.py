@@ -6,11 +6,11 @@ from runners.engines.base import Engine
 from runners.spec.models import SubmissionKind
 
 
-def kinds_of(engine: Engine | None) -> tuple[str, ...]:
+def kinds_of(engine: Engine | None) -> tuple[SubmissionKind, ...]:
     """Without an engine a node runs no foreign code: it scores prediction files only."""
     kinds = [SubmissionKind.PREDICTIONS]
     if engine is not None:
         kinds += [SubmissionKind.MODEL, SubmissionKind.CODE]
         if engine.name == "docker":
             kinds.append(SubmissionKind.CONTAINER)
-    return tuple(kind.value for kind in kinds)
+    return tuple(kinds)

@@ -65,7 +65,7 @@ def _main(send: Connection, spec: RunSpec, folder: Path, engine: Engine | None, 
     die_with_parent()
     if os.getppid() != parent:  # the parent ended before the request to die with it
         os._exit(1)
-    os.setsid()  # a terminal's Ctrl-C asks the node to finish its runs; it must not reach the judges and their sandboxes
+    os.setsid()  # a terminal's Ctrl-C asks the node to finish its runs: it must not reach judges and sandboxes
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -6,7 +6,8 @@ a replicate costs one multinomial draw. Items that share a cluster are drawn tog
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,9 @@ IntArray = npt.NDArray[np.int64]
 TABLE_DRAWS = 4000
 #: Replicates that touch every item.
 ITEM_DRAWS = 2000
-#: Random numbers drawn at once, and in all, for item replicates.
+#: Largest table that is kept for each cluster.
+_DENSE = 64
+#: Numbers held at once, and random numbers drawn in all, for replicates.
 _CHUNK = 4_000_000
 _BUDGET = 200_000_000
 #: More undefined replicates than this share, and there is no interval.
@@ -36,6 +39,12 @@ def cluster_codes(clusters: npt.NDArray[np.object_] | None) -> IntArray | None:
     for i, name in enumerate(clusters):
         codes[i] = names.setdefault((i,) if name is None else name, len(names))
     return None if len(names) == clusters.shape[0] else codes
+
+
+def groups_of(codes: IntArray, kinds: IntArray, size: int) -> IntArray:
+    """How many clusters have an item of each kind 0..size-1: (size,)."""
+    pairs = np.unique(codes * size + kinds)
+    return np.bincount(pairs % size, minlength=size).astype(np.int64)
 
 
 def percentile_interval(replicates: FloatArray) -> Interval:
@@ -56,11 +65,21 @@ def multinomial_tables(table: IntArray, *, draws: int, rng: np.random.Generator)
     return flat.reshape(draws, *table.shape)
 
 
-def cluster_tables(codes: IntArray, cells: IntArray, size: int, *, draws: int, rng: np.random.Generator) -> IntArray:
-    """Replicates of the table `bincount(cells, minlength=size)` with whole clusters drawn: (draws, size)."""
+def cluster_tables(
+    codes: IntArray, cells: IntArray, size: int, *, draws: int, rng: np.random.Generator
+) -> Iterator[IntArray]:
+    """Replicates of the table `bincount(cells, minlength=size)` with whole clusters drawn, in parts of (·, size)."""
     clusters = int(codes.max()) + 1
-    per_cluster = np.bincount(codes * size + cells, minlength=clusters * size).reshape(clusters, size)
-    return np.rint(resample_sums(per_cluster.astype(np.float64), draws=draws, rng=rng)).astype(np.int64)
+    if size <= _DENSE:
+        dense = np.bincount(codes * size + cells, minlength=clusters * size).reshape(clusters, size)
+        parts = _resampled(dense.astype(np.float64), draws=draws, rng=rng)
+    else:  # a cluster meets few of many cells: a dense table of all would not fit into memory
+        from scipy.sparse import csr_matrix
+
+        sparse = csr_matrix((np.ones(cells.size), (codes, cells)), shape=(clusters, size))
+        parts = _resampled(sparse, draws=draws, rng=rng)
+    for part in parts:
+        yield np.rint(part).astype(np.int64)
 
 
 def group_sums(codes: IntArray, values: FloatArray) -> FloatArray:
@@ -76,21 +95,29 @@ def resample_sums(contributions: FloatArray, *, draws: int, rng: np.random.Gener
     Rows are independent units: items, or clusters already summed. Where n is very large the number
     of draws falls, so that the cost stays bounded; it is at least 200.
     """
+    return np.concatenate(list(_resampled(contributions, draws=draws, rng=rng)))
+
+
+def _resampled(contributions: Any, *, draws: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """`resample_sums` in parts; `contributions` may be sparse."""
     n, k = contributions.shape
     draws = max(200, min(draws, _BUDGET // max(n, 1)))
-    chunk = max(1, _CHUNK // max(n, 1))
-    out = np.empty((draws, k))
+    chunk = max(1, _CHUNK // max(n, k, 1))
     for start in range(0, draws, chunk):
         size = min(chunk, draws - start)
         picks = rng.integers(0, n, size=(size, n))
         picks += n * np.arange(size)[:, None]
         counts = np.bincount(picks.ravel(), minlength=size * n).reshape(size, n)
-        out[start : start + size] = counts @ contributions
-    return out
+        yield counts @ contributions
 
 
 def mean_interval(values: FloatArray, codes: IntArray | None, *, rng: np.random.Generator) -> Interval:
-    """Percentile interval of a mean; clusters are drawn whole. None for fewer than two units."""
+    """Percentile interval of a mean; clusters are drawn whole.
+
+    None for fewer than two units, and where all values are equal: resampling would claim certainty.
+    """
+    if values.size and float(values.min()) == float(values.max()):
+        return None, None
     rows = np.column_stack([values, np.ones_like(values)])
     units = rows if codes is None else group_sums(codes, rows)
     if units.shape[0] < 2:
@@ -115,8 +142,13 @@ def table_interval(
     if codes is not None:
         if int(codes.max()) < 1:
             return None, None
-        tables = cluster_tables(codes, cells, size, draws=ITEM_DRAWS, rng=rng).reshape(-1, *shape)
+        parts = cluster_tables(codes, cells, size, draws=ITEM_DRAWS, rng=rng)
     else:
-        table = np.bincount(cells, minlength=size).reshape(shape)
-        tables = multinomial_tables(table, draws=TABLE_DRAWS, rng=rng)
-    return percentile_interval(statistic(tables))
+        parts = _table_parts(np.bincount(cells, minlength=size), rng=rng)
+    return percentile_interval(np.concatenate([statistic(part.reshape(-1, *shape)) for part in parts]))
+
+
+def _table_parts(table: IntArray, *, rng: np.random.Generator) -> Iterator[IntArray]:
+    chunk = max(1, _CHUNK // max(table.size, 1))
+    for start in range(0, TABLE_DRAWS, chunk):
+        yield multinomial_tables(table, draws=min(chunk, TABLE_DRAWS - start), rng=rng)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.contract import EngineReport, MetricResult, NodeHello, RunResult, Verdict
-from runners.spec.models import CompetitionSpec
+from runners.spec.models import CompetitionSpec, SubmissionKind
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Competition, DataSplit, Participation, Phase
 from touchstone.core.clock import now
@@ -128,7 +128,8 @@ def node_make(name: str = "", *, engine: bool = True) -> Node:
 
 def hello(name: str, *, engine: bool = True) -> NodeHello:
     report = EngineReport(name="bubblewrap", ok=engine, not_enforced=("disk",))
-    return NodeHello(name=name, queues=("cpu",), engines=(report,), cpus=2, memory=2**30)
+    kinds = tuple(SubmissionKind) if report.ok else (SubmissionKind.PREDICTIONS,)
+    return NodeHello(name=name, queues=("cpu",), engines=(report,), kinds=kinds, cpus=2, memory=2**30)
 
 
 def metric(key: str = "performance.accuracy", value: float | None = 0.5, **fields: Any) -> MetricResult:

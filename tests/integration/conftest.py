@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from livekit import Live, clean_environment
+from livekit import Live, clean_environment, remove_images
 
 from scripts.engines import Choice, choose
 from scripts.stack import Stack
@@ -38,10 +38,21 @@ def live(tmp_path_factory: pytest.TempPathFactory, engine_choice: Choice) -> Ite
 
 @pytest.fixture(autouse=True)
 def _hang_up(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test's connections end with it: one left open is a warning, and so a failure."""
+    """A test's connections and images end with it: a connection left open is a warning, and so a failure."""
     yield
     if "live" in request.fixturenames:
         request.getfixturevalue("live").hang_up()
+    remove_images()
+
+
+@pytest.fixture
+def docker_node(live: Live, docker_engine: str) -> str:
+    """Path of the docker client; the live node runs containers."""
+    if live.engine.asked not in ("auto", "docker"):
+        pytest.skip(f"TOUCHSTONE_ENGINE={live.engine.asked}: this node runs no containers")
+    if live.engine.name != "docker":
+        pytest.fail(f"a Docker engine answers, but its self-test fails: {live.engine.reports}", pytrace=False)
+    return docker_engine
 
 
 @pytest.fixture

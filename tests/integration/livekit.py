@@ -26,6 +26,7 @@ from touchstone_client.sdk import Client
 #: Of the test process, and not for the stack: it has services and storage of its own.
 _FOREIGN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PYTEST_CURRENT_TEST")
 WAIT_SECONDS = 180.0
+_BUILT: list[str] = []
 
 
 def clean_environment() -> dict[str, str]:
@@ -193,13 +194,20 @@ def scores(client: Client, submission: t.Submission) -> dict[str, float | None]:
 
 
 def build_image(folder: Path, dockerfile: str, main: str = MAIN) -> str:
-    """An image from a Dockerfile beside main.py; its name."""
+    """An image from a Dockerfile beside main.py; its name. It goes when the test ends."""
     code(folder, main, Dockerfile=dockerfile)
     tag = f"touchstone-test/{uuid.uuid4().hex[:12]}:1"
     subprocess.run(
         ["docker", "build", "--quiet", "--tag", tag, str(folder)], check=True, capture_output=True, timeout=300
     )
+    _BUILT.append(tag)
     return tag
+
+
+def remove_images() -> None:
+    """What `build_image` built."""
+    while _BUILT:
+        remove_image(_BUILT.pop())
 
 
 def remove_image(tag: str) -> None:

@@ -86,7 +86,7 @@ def test_log_of_a_crash_is_shown(live: Live, sandbox: str, open_competition: str
     ids=["no program", "never ready"],
 )
 def test_broken_image_gets_its_verdict(
-    live: Live, docker_engine: str, open_competition: str, tmp_path: Path, dockerfile: str, verdict: str
+    live: Live, docker_node: str, open_competition: str, tmp_path: Path, dockerfile: str, verdict: str
 ) -> None:
     client = live.person()
     client.join(open_competition, accept_terms=True)
@@ -98,7 +98,7 @@ def test_broken_image_gets_its_verdict(
     _is_explained(done, verdict)
 
 
-def test_unknown_image_is_told_by_name(live: Live, docker_engine: str, open_competition: str) -> None:
+def test_unknown_image_is_told_by_name(live: Live, docker_node: str, open_competition: str) -> None:
     client = live.person()
     client.join(open_competition, accept_terms=True)
 
@@ -106,12 +106,12 @@ def test_unknown_image_is_told_by_name(live: Live, docker_engine: str, open_comp
 
     done = ended(client, client.submit(open_competition, "open", image=image, kind="container"))
 
-    assert done.status in ("rejected", "failed")
-    assert done.verdict != "platform"
+    assert done.status == "failed"
     assert image in told(done)
+    assert client.quota(open_competition).used_total == 0  # another node may hold it: nobody's fault but ours
 
 
-def test_image_by_tag_is_refused(live: Live, docker_engine: str, open_competition: str) -> None:
+def test_image_by_tag_is_refused(live: Live, docker_node: str, open_competition: str) -> None:
     client = live.person()
     client.join(open_competition, accept_terms=True)
 

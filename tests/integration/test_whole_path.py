@@ -99,7 +99,7 @@ def test_code_is_run_in_the_sandbox(live: Live, sandbox: str, tmp_path: Path) ->
     assert [row.participant for row in board.rows] == ["Coder"]
 
 
-def test_container_is_run_by_the_engine(live: Live, docker_engine: str, tmp_path: Path) -> None:
+def test_container_is_run_by_the_engine(live: Live, docker_node: str, tmp_path: Path) -> None:
     slug = publish(live, tmp_path)
     client = live.person()
     client.join(slug, accept_terms=True)
@@ -112,13 +112,13 @@ def test_container_is_run_by_the_engine(live: Live, docker_engine: str, tmp_path
     assert scores(client, done)["performance.accuracy"] == 1.0
 
 
-def test_container_archive_is_taken_in(live: Live, docker_engine: str, tmp_path: Path) -> None:
+def test_container_archive_is_taken_in(live: Live, docker_node: str, tmp_path: Path) -> None:
     slug = publish(live, tmp_path)
     client = live.person()
     client.join(slug, accept_terms=True)
     image = build_image(tmp_path / "image", "FROM touchstone/base:1\nCOPY main.py /app/main.py\n")
     archive = tmp_path / "image.tar"
-    subprocess.run([docker_engine, "save", "--output", str(archive), image], check=True, timeout=300)
+    subprocess.run([docker_node, "save", "--output", str(archive), image], check=True, timeout=300)
     remove_image(image)  # the node has to take it from the archive
 
     done = ended(client, client.submit(slug, "open", archive, kind="container"))

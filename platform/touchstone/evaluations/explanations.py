@@ -111,7 +111,7 @@ def _queued(run: Run, position: int | None, nodes_online: int | None) -> Explana
     if nodes_online == 0:
         return Explanation(
             "The submission waits in the queue.",
-            f"No worker that can run it is online (queue: {run.queue}).",
+            f"No worker that can run a submission of kind {run.submission.kind} is online (queue: {run.queue}).",
             "Nothing to do: it starts as soon as one comes back. If this lasts, tell the organisers.", "platform",
         )  # fmt: skip
     lost = (

@@ -114,7 +114,7 @@ def queue_position(*, run: Run) -> int | None:
 
 
 def nodes_online(*, run: Run) -> int:
-    """How many nodes that could run it were seen lately: right queue, and an engine where one is needed."""
+    """How many nodes that could run it were seen lately: right queue, and this kind of submission."""
     since = now() - timedelta(seconds=settings.TOUCHSTONE_NODE_ONLINE_SECONDS)
     hellos = Node.objects.filter(seen_at__gte=since, disabled_at=None).values_list("hello", flat=True)
     return sum(_can_run(hello, run) for hello in hellos)
@@ -123,7 +123,7 @@ def nodes_online(*, run: Run) -> int:
 def _can_run(hello: dict, run: Run) -> bool:  # type: ignore[type-arg]
     if run.queue not in hello.get("queues", [run.queue]):
         return False
-    return run.submission.kind == "predictions" or any(engine.get("ok") for engine in hello.get("engines", ()))
+    return run.submission.kind in hello.get("kinds", ())
 
 
 def _estimate(run: Run, position: int | None, online: int | None) -> datetime | None:

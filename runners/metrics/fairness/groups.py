@@ -17,7 +17,7 @@ from runners.metrics.fairness.table import CountTable, Rates, count, rates
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricValue, undefined
 from runners.spec.models import AttributeSpec
-from runners.statistics.bootstrap import cluster_codes, table_interval
+from runners.statistics.bootstrap import cluster_codes, groups_of, table_interval
 from runners.statistics.intervals import Interval
 
 FloatArray = npt.NDArray[np.float64]
@@ -147,14 +147,28 @@ def evaluate(
         return {key: MetricValue(None, n=n, state="undefined", reason=_why_undefined(metric, c), details=details)}
     if exact is not None:
         value = exact(c)
-    if c.codes is None and _flat(c.counts, metric):
-        low, high = when_flat(c.counts)
+    if _flat(c.counts, metric):
+        low, high = when_flat(c.counts if c.codes is None else _in_clusters(c, c.codes, metric))
     else:
         low, high = table_interval(
             lambda t: formula(rates(t[:, 0]), rates(t[:, 1])), c.cells, (2, 2, 2), c.codes,
             rng=ctx.rng(f"fairness.{metric}.{attribute}"),
         )  # fmt: skip
     return {key: MetricValue(value, low=low, high=high, n=n, details=details)}
+
+
+def _in_clusters(c: Comparison, codes: IntArray, metric: Quartet) -> IntArray:
+    """The table of a flat comparison with clusters in the place of items, for items that share one are not independent.
+
+    Every rate that is read is 0 or 1, so a rate's items are all in one cell: its clusters go there.
+    """
+    side, y, yhat = np.unravel_index(c.cells, (2, 2, 2))
+    rate = side * 2 if metric in ("spd", "di") else side * 2 + y
+    out = np.zeros((2, 2, 2), dtype=np.int64)
+    for index, units in enumerate(groups_of(codes, rate, 4).tolist()):
+        if units:
+            out[index // 2, index % 2, yhat[rate == index][0]] = units
+    return out
 
 
 def _flat(counts: IntArray, metric: Quartet) -> bool:

@@ -8,14 +8,13 @@ import numpy.typing as npt
 from runners.context import IntArray, MetricContext
 from runners.metrics.performance.counts import answers, confusion, confusion_details
 from runners.registry import MetricValue, metric, undefined
-from runners.statistics.bootstrap import cluster_codes, table_interval
+from runners.statistics.bootstrap import cluster_codes, groups_of, table_interval
 from runners.statistics.intervals import mover
 
 
 def mean_recall(tables: IntArray) -> npt.NDArray[np.float64]:
-    """Mean over classes of the diagonal over the row sum; NaN where a class has no items."""
-    rows = tables.sum(axis=-1)
-    hits = np.diagonal(tables, axis1=-2, axis2=-1)
+    """Mean over classes of hits over items, from counts `[..., class, missed or hit]`; NaN where a class has none."""
+    rows, hits = tables.sum(axis=-1), tables[..., 1]
     recalls = np.divide(hits, rows, out=np.full(rows.shape, np.nan), where=rows > 0)
     return np.asarray(recalls.mean(axis=-1), dtype=np.float64)
 
@@ -40,14 +39,16 @@ def balanced_accuracy(ctx: MetricContext) -> MetricValue:
         return undefined(f"no item of the split has the class {', '.join(absent)}", n=ctx.n)
     hits = np.diagonal(table)
     details["recall"] = dict(zip(ctx.task.classes, (hits / rows).tolist(), strict=True))
+    value = float(mean_recall(np.stack([rows - hits, hits], axis=1)))
     codes = cluster_codes(ctx.clusters)
-    if codes is None and bool(((hits == 0) | (hits == rows)).all()):
-        # Nothing varies, so a bootstrap would claim certainty.
-        low, high = mover([1 / classes] * classes, hits.tolist(), rows.tolist())
-        low, high = max(0.0, low), min(1.0, high)
-        return MetricValue(float(mean_recall(table)), low=low, high=high, n=ctx.n, details=details)
+    if bool(((hits == 0) | (hits == rows)).all()):
+        # Nothing varies, so a bootstrap would claim certainty. Items that share a cluster count once.
+        units = rows if codes is None else groups_of(codes, ctx.labels, classes)
+        low, high = mover([1 / classes] * classes, np.where(hits > 0, units, 0).tolist(), units.tolist())
+        return MetricValue(value, low=max(0.0, low), high=min(1.0, high), n=ctx.n, details=details)
+    # Hits and misses of each class are all that matters: with many classes the whole table would not fit into memory.
     interval = table_interval(
-        mean_recall, ctx.labels * classes + predictions, (classes, classes), codes,
+        mean_recall, ctx.labels * 2 + (predictions == ctx.labels), (classes, 2), codes,
         rng=ctx.rng("performance.balanced_accuracy"),
     )  # fmt: skip
-    return MetricValue(float(mean_recall(table)), low=interval[0], high=interval[1], n=ctx.n, details=details)
+    return MetricValue(value, low=interval[0], high=interval[1], n=ctx.n, details=details)

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 
 from runners.context import IntArray, MetricContext
 from runners.metrics.performance.counts import distribution
 from runners.registry import MetricValue, metric, undefined
-from runners.statistics.bootstrap import cluster_codes, group_sums
+from runners.statistics.bootstrap import cluster_codes, group_sums, groups_of
 from runners.statistics.intervals import Interval, Z, wilson
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,7 +47,10 @@ def auc_with_influence(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> t
 
 
 def _interval(auc: float, influence: FloatArray, codes: IntArray | None, smallest: int) -> Interval:
-    """Normal interval on the logit scale; at 0 or 1 Wilson over the smallest class, for there is no spread."""
+    """Normal interval on the logit scale; Wilson over the smallest class where there is no spread to go by.
+
+    That is at 0 or 1, and where `smallest` is 1: how one item's rank would vary cannot be told from the item.
+    """
     if codes is not None:
         sums = group_sums(codes, influence[:, None])[:, 0]
         if sums.size < 2:
@@ -54,7 +58,7 @@ def _interval(auc: float, influence: FloatArray, codes: IntArray | None, smalles
         variance = float((sums**2).sum()) * sums.size / (sums.size - 1)
     else:
         variance = float((influence**2).sum())
-    if auc <= 0.0 or auc >= 1.0 or variance == 0.0:
+    if auc <= 0.0 or auc >= 1.0 or variance == 0.0 or smallest < 2:
         return wilson(auc * smallest, smallest)
     centre, half = math.log(auc / (1 - auc)), Z * math.sqrt(variance) / (auc * (1 - auc))
     return _logistic(centre - half), _logistic(centre + half)
@@ -84,13 +88,18 @@ def roc_auc(ctx: MetricContext) -> MetricValue:
         absent = [name for name, count in zip(ctx.task.classes, counts, strict=True) if count == 0]
         return undefined(f"no item of the split has the class {', '.join(absent)}", n=ctx.n)
     chosen = [ctx.task.positive_index] if ctx.task.kind == "binary" else list(range(len(ctx.task.classes)))
-    parts = [auc_with_influence(scores[:, k], ctx.labels == k) for k in chosen]
-    auc = float(np.mean([part[0] for part in parts]))
-    influence = np.mean([part[1] for part in parts], axis=0)
-    low, high = _interval(auc, influence, cluster_codes(ctx.clusters), int(counts.min()))
+    each, influence = [], np.zeros(ctx.n)
+    for k in chosen:  # one at a time: all at once would take as much memory as the answers
+        part, share = auc_with_influence(scores[:, k], ctx.labels == k)
+        each.append(part)
+        influence += share / len(chosen)
+    auc = float(np.mean(each))
+    codes = cluster_codes(ctx.clusters)
+    units = counts if codes is None else groups_of(codes, ctx.labels, counts.size)
+    low, high = _interval(auc, influence, codes, int(units.min()))
     if ctx.task.kind == "binary":
         return MetricValue(auc, low=low, high=high, n=ctx.n, details={"positive": ctx.task.classes[chosen[0]]})
-    each = {ctx.task.classes[k]: part[0] for k, part in zip(chosen, parts, strict=True)}
+    parts: dict[str, JsonValue] = dict(zip(ctx.task.classes, each, strict=True))
     return MetricValue(
-        auc, low=low, high=high, n=ctx.n, details={"average": "macro, one against the rest", "auc": {**each}}
+        auc, low=low, high=high, n=ctx.n, details={"average": "macro, one against the rest", "auc": parts}
     )

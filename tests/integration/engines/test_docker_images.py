@@ -216,3 +216,30 @@ def test_a_container_ended_by_somebody_else_is_lost(docker_engine: DockerEngine,
         assert ended.lost
     finally:
         sandbox.close()
+
+
+def test_an_image_that_was_used_goes_where_there_is_no_room(
+    docker_engine: DockerEngine, images: Images, run_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each container submission would stay on the node's disk for ever."""
+    tag = images.build(f"FROM {BASE_IMAGE}\nLABEL a={run_name}\n", {}, f"{run_name}:1")
+    archive = images.save(tag, tmp_path / "i.tar")
+    monkeypatch.setattr("runners.engines.docker._ROOM", 2**60)
+    named = docker_engine.client.inspect_image(tag)["Id"]
+    docker_engine.image_used(named)
+    assert docker_engine.has_image(tag), "an image with a name is somebody's own"
+    images.forget(tag)
+    image = docker_engine.load_image(archive, limit=2**33)
+    sandbox = docker_engine.start(Job(run=run_name, attempt=1, limits=LIMITS, image=image, argv=("sleep", "60")))
+    try:
+        docker_engine.image_used(image)
+        assert docker_engine.has_image(image), "another run uses it"
+    finally:
+        sandbox.close()
+    monkeypatch.setattr("runners.engines.docker._ROOM", 0)
+    docker_engine.image_used(image)
+    assert docker_engine.has_image(image), "it is kept while there is room"
+    monkeypatch.setattr("runners.engines.docker._ROOM", 2**60)
+    docker_engine.image_used(image)
+    assert not docker_engine.has_image(image)
+    docker_engine.image_used(image)

@@ -128,6 +128,10 @@ def test_what_goes_wrong_half_way(opened: Open, body: str, verdict: Verdict, mes
 
 
 DIAL = "import socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['TOUCHSTONE_SOCKET'])\n"
+STORM = (
+    "import socket\nkept = []\nwhile True:\n    s = socket.socket(socket.AF_UNIX); s.settimeout(0.1)\n"
+    "    try: s.connect(os.environ['TOUCHSTONE_SOCKET']); kept.append(s)\n    except OSError: pass"
+)
 STILLBORN = [
     ("exits", "print('no weights here'); sys.exit(3)", Verdict.CRASH, "exit code 3", "no weights here"),
     ("imports", "import no_such_module", Verdict.CRASH, "exit code 1", "No module named 'no_such_module'"),
@@ -147,6 +151,28 @@ STILLBORN = [
         "hangs-up",
         DIAL + "s.recv(9); s.close(); time.sleep(60)",
         Verdict.CRASH, "hung up while starting", "",
+    ),
+    ("exits-as-if-well", "sys.exit(0)", Verdict.CRASH, "exit code 0", "Its log is empty"),
+    (
+        "byte-by-byte",
+        DIAL + "s.recv(99)\nfor b in b'HTTP/1.1 200 OK\\r\\nX: ' + b'a' * 9999: s.send(bytes([b])); time.sleep(0.05)",
+        Verdict.TIMEOUT, "not ready", "",
+    ),
+    (
+        "dials-again-and-again",
+        STORM,
+        Verdict.TIMEOUT, "not ready", "",
+    ),
+    (
+        "endless-interim-answers",
+        DIAL + "s.recv(99)\nwhile True: s.sendall(b'HTTP/1.1 102 Processing\\r\\n\\r\\n' * 1000)",
+        Verdict.INVALID_OUTPUT, "no Content-Length", "",
+    ),
+    (
+        "endless-trailer",
+        DIAL + "s.recv(99); s.sendall(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n')\n"
+        "while True: s.sendall(b'A: b\\r\\n' * 1000)",
+        Verdict.TIMEOUT, "not ready", "",
     ),
 ]  # fmt: skip
 
@@ -205,6 +231,41 @@ def test_a_saturated_model_keeps_its_gradient(opened: Open, engine: Engine) -> N
     x = _x(8)
     worst = model.predict(x).argmin(1)
     assert np.abs(model.gradient(x, worst).gradient).max(1).min() > 1.0
+
+
+def test_an_answer_cannot_carry_hidden_inputs_into_the_verdict(opened: Open) -> None:
+    """What was asked may be hidden: the text of a verdict is shown where a log may not be."""
+    code = SERVE + (
+        "import touchstone_client._oip as oip\nn = 0\n"
+        "def predict(x):\n"
+        "    global n; n += 1\n"
+        "    if n > 1: oip.NAMES[np.dtype('float64')] = 'hidden:' + str(x[0, 0])\n"
+        "    return np.full((len(x), 4), 0.25)\n"
+        "serve(predict)"
+    )
+    model = opened(code)
+    x = np.full((2, 3), 4.25, np.float32)
+    model.predict(x)
+    with pytest.raises(ParticipantFault, match="unknown datatype") as caught:
+        model.predict(x)
+    assert caught.value.verdict is Verdict.INVALID_OUTPUT
+    assert "4.25" not in caught.value.message + caught.value.hint
+    assert b"hidden:4.25" in model.logs()
+
+
+def test_a_graph_that_asks_for_all_memory_is_told_as_memory(opened: Open, engine: Engine) -> None:
+    _needs_runtime(engine)
+    nodes = (
+        helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
+        helper.make_node("ReduceMean", ["huge"], ["m"], keepdims=0),
+        helper.make_node("Add", ["b", "m"], ["bias"]),
+        helper.make_node("Gemm", ["pixels", "w", "bias"], ["z"]),
+        SOFTMAX,
+    )
+    model = _onnx(*nodes, w=W, b=B, shape=np.array([10**5, 10**5]))
+    with pytest.raises(ParticipantFault) as caught:
+        opened(model, memory=2**30).predict(_x(2))
+    assert caught.value.verdict is Verdict.MEMORY
 
 
 def test_an_operator_without_gradient_leaves_queries(opened: Open, engine: Engine) -> None:

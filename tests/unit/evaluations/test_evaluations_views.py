@@ -95,7 +95,7 @@ def test_position_and_estimate() -> None:
 
 def test_nobody_is_online() -> None:
     run = queued_run()
-    assert "No worker that can run it is online" in seen(run).explanation.why
+    assert "No worker that can run a submission of kind predictions is online" in seen(run).explanation.why
 
     node = node_make()
     assert seen(run).nodes_online == 1

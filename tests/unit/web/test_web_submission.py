@@ -77,7 +77,7 @@ def test_waiting_shows_place_and_workers_and_follows(world) -> None:
 
 def test_no_worker_is_said(world) -> None:
     Node.objects.update(disabled_at=now())
-    assert "No worker that can run it is online" in page(world, fresh(world))
+    assert "No worker that can run a submission of kind" in page(world, fresh(world))
 
 
 def test_the_poll_answers_only_when_something_changed(world) -> None:

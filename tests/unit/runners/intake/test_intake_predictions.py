@@ -62,7 +62,7 @@ TABLE = _parquet(pd.DataFrame({"id": IDS, "score": [0.1, 0.9, 0.5]}))
         (_zip("predictions.csv"), "wrong_format", "not a CSV or Parquet table but zip"),
         (_zip("xl/workbook.xml"), "wrong_format", "but Excel (xlsx)"),
         (_zip("x.npy"), "wrong_format", "but npz"),
-        (gzip.compress(GOOD), "wrong_format", "but gzip"),
+        (gzip.compress(GOOD, mtime=0), "wrong_format", "but gzip"),
         (b"\x80\x04\x95pickle", "wrong_format", "but pickle"),
         ("id,score\n".encode("utf-16"), "wrong_format", "but UTF-16 text"),
         (b"id,\x00score\n1,2\n", "wrong_format", "but binary"),

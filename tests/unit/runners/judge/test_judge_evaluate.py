@@ -332,6 +332,27 @@ def test_code_without_main_is_refused(world, serve):
     assert "main.py" in result.message
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_image_that_came_as_an_archive_is_given_back_after_the_model_is_closed(world, serve, stays):
+    class Loader(FakeEngine):
+        used = ()
+
+        def load_image(self, archive, *, limit):
+            return "sha256:1"
+
+        def image_used(self, image):
+            assert served.closed
+            self.used = (*self.used, image)
+            if stays:
+                raise RetryableError("the daemon is busy")
+
+    served, engine = FakeServed(), Loader()
+    serve(served, artifact="image.tar")
+    result = world.evaluate(world.spec("container", ACCURACY), engine=engine)
+    assert result.verdict is Verdict.OK, result.message
+    assert engine.used == ("sha256:1",)
+
+
 def test_an_image_that_this_node_lacks_is_not_the_participant_s_fault(world, serve):
     serve(FakeServed())
     spec = world.spec("container", ACCURACY)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -227,3 +229,21 @@ def test_error_rates_take_clusters_into_account():
     free = next(iter(measure(name, "x", {"attribute": "race"}, ctx)))
     joint = next(iter(measure(name, "x", {"attribute": "race"}, type(ctx)(**{**vars(ctx), "clusters": clusters}))))
     assert joint.high - joint.low > 2 * (free.high - free.low)
+
+
+def test_equal_treatment_without_spread_is_not_certain_in_clusters_either():
+    """All are selected, in ten clusters of 20 items: an interval of no width would claim certainty."""
+    n = 200
+    clusters = np.array([f"v{i // 20}" for i in range(n)], dtype=object)
+    values = np.array(["p" if i < n // 2 else "u" for i in range(n)], dtype=object)
+    labels = np.arange(n) % 2
+    wide = context(
+        labels, np.ones(n, dtype=int), task=binary_task(favourable="yes"), clusters=clusters,
+        attributes={"a": values}, attribute_specs={"a": AttributeSpec(privileged="p")},
+    )  # fmt: skip
+    narrow = dataclasses.replace(wide, clusters=None)
+    for (key, shared), alone in zip(quartet(wide).items(), quartet(narrow).values(), strict=True):
+        assert shared.low is not None, key
+        assert shared.low < alone.low < shared.value == alone.value, key
+        if key != "di":
+            assert alone.high < shared.high, key

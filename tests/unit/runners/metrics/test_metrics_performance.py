@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -145,3 +146,51 @@ def test_auc_below_one_half_is_reported_as_it_is():
 
 def test_a_constant_answer_has_balanced_accuracy_one_half():
     assert one(context([0, 0, 0, 1], [1, 1, 1, 1]), "performance.balanced_accuracy").value == 0.5
+
+
+def test_a_perfect_answer_is_not_certain_in_clusters_either():
+    """Five videos of 20 frames: what varies is videos, not frames."""
+    labels = np.repeat([0, 1, 0, 1, 1], 20)
+    p = np.where(np.eye(2)[labels] > 0, 0.9, 0.1)
+    clusters = np.repeat(np.array(list("abcde"), dtype=object), 20)
+    ctx = context(labels, labels, probabilities=p, clusters=clusters)
+    balanced, auc = one(ctx, "performance.balanced_accuracy"), one(ctx, "performance.roc_auc")
+    assert balanced.value == auc.value == 1.0
+    assert balanced.high == auc.high == 1.0
+    assert balanced.low < 0.75  # two and three videos
+    assert auc.low < 0.5
+
+
+def test_one_positive_item_says_little_about_auc():
+    """Its rank has no spread to go by: DeLong's variance would come from the negatives alone."""
+    labels = [1] + [0] * 500
+    scores = np.linspace(0.001, 0.999, 501)
+    scores[0] = 0.9
+    ctx = context(labels, (scores > 0.5).astype(int), probabilities=np.stack([1 - scores, scores], axis=1))
+    auc = one(ctx, "performance.roc_auc")
+    assert auc.low < 0.3 < auc.value < auc.high
+
+
+def test_a_log_loss_without_spread_has_no_interval():
+    p = np.eye(2)[[0, 1, 1]]
+    result = one(context([0, 1, 1], [0, 1, 1], probabilities=p), "performance.log_loss")
+    assert (result.low, result.high) == (None, None)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_many_classes_take_little_memory(clustered):
+    """Counts of all pairs of 1000 classes, for each replicate or cluster, would take gigabytes."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 50_000)
+    predictions = np.where(rng.random(50_000) < 0.7, labels, rng.integers(0, 1000, 50_000))
+    clusters = np.array([f"v{i}" for i in rng.integers(0, 2000, 50_000)], dtype=object) if clustered else None
+    ctx = context(labels, predictions, task=task(1000), clusters=clusters)
+    tracemalloc.start()
+    try:
+        result = one(ctx, "performance.balanced_accuracy")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.low < result.value < result.high
+    assert result.high - result.low == pytest.approx(0.008, abs=0.002)
+    assert peak < 400 * 2**20

@@ -40,8 +40,21 @@ class Server:
     def result(self, spec: RunSpec, result: RunResult) -> None:
         self.results.append(result)
 
-    def download(self, url: str, target) -> None:
+    def download(self, url: str, target, *, tick=lambda: None) -> None:
         target.write(CONTENT)
+
+
+class Engine:
+    """Keeps what it was told to spare when it reaped."""
+
+    name = "docker"
+
+    def __init__(self) -> None:
+        self.spared: list[list[str]] = []
+
+    def reap(self, keep) -> list[str]:
+        self.spared.append(list(keep))
+        return ["sandbox"]
 
 
 @pytest.fixture
@@ -55,10 +68,10 @@ def attempt_of(tmp_path: Path, run_spec: RunSpec, monkeypatch: pytest.MonkeyPatc
         }
     )
 
-    def make(server: Server, evaluate) -> Attempt:
+    def make(server: Server, evaluate, engine: Engine | None = None) -> Attempt:
         monkeypatch.setattr(runners.judge, "evaluate", evaluate)
         return Attempt(
-            spec=spec, client=server, engine=None, report=None, cache=Cache(tmp_path / "cache", limit=10**9),
+            spec=spec, client=server, engine=engine, report=None, cache=Cache(tmp_path / "cache", limit=10**9),
             directory=tmp_path / "runs", judge_memory=2**35,
         )  # fmt: skip
 
@@ -143,3 +156,122 @@ def test_a_server_that_is_away_does_not_stop_the_judge(attempt_of) -> None:
     attempt_of(server, evaluate).perform()
 
     assert server.results[0].verdict is Verdict.OK
+
+
+def test_a_long_download_keeps_the_lease(attempt_of, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the server gives the run to somebody else while an image comes, again and again."""
+    renewed: list[float] = []
+
+    class Slow(Server):
+        def renew(self, spec: RunSpec) -> Lease:
+            renewed.append(time.monotonic())
+            return super().renew(spec)
+
+        def download(self, url: str, target, *, tick=lambda: None) -> None:
+            for _ in range(5):
+                time.sleep(0.06)
+                tick()
+            target.write(CONTENT)
+
+    server = Slow()
+    attempt_of(server, lambda *, spec, **_: ok(spec)).perform()
+
+    assert server.results[0].verdict is Verdict.OK
+    assert len(renewed) >= 2
+
+
+def test_cancel_stops_a_download(attempt_of) -> None:
+    class Slow(Server):
+        def download(self, url: str, target, *, tick=lambda: None) -> None:
+            for _ in range(600):
+                time.sleep(0.05)
+                tick()
+
+    server = Slow(cancel=True)
+    started = time.monotonic()
+    attempt_of(server, lambda *, spec, **_: ok(spec)).perform()
+
+    assert server.results[0].code == "cancelled"
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(28, "No space left on device"), "node_failed", "No space left on device"),
+        (RuntimeError("GET /secret: HTTP 404"), "internal_error", "in the node"),
+    ],
+)
+def test_whatever_goes_wrong_on_the_node_is_reported(attempt_of, error: Exception, code: str, words: str) -> None:
+    """Silence would cost the run its lease, and look like a lost node."""
+
+    class Broken(Server):
+        def download(self, url: str, target, *, tick=lambda: None) -> None:
+            raise error
+
+    server = Broken()
+    attempt_of(server, lambda *, spec, **_: ok(spec)).perform()
+
+    (result,) = server.results
+    assert (result.verdict, result.code) == (Verdict.PLATFORM, code)
+    assert words in result.message
+    assert "secret" not in result.message
+
+
+def test_a_refused_report_or_event_does_not_silence_the_run(attempt_of) -> None:
+    class Picky(Server):
+        def events(self, spec: RunSpec, events: list[RunEvent]) -> None:
+            raise RuntimeError("HTTP 400")
+
+        def result(self, spec: RunSpec, result: RunResult) -> None:
+            if result.verdict is Verdict.OK:
+                raise RuntimeError("HTTP 413")
+            super().result(spec, result)
+
+    def evaluate(*, spec, emit, **_):
+        emit(RunEvent(at="2026-01-01T00:00:00Z", kind="note", message="x"))
+        return ok(spec)
+
+    server = Picky()
+    attempt_of(server, evaluate).perform()
+
+    assert [(r.verdict, r.code) for r in server.results] == [(Verdict.PLATFORM, "internal_error")]
+
+
+def test_all_events_are_sent_before_the_result(attempt_of) -> None:
+    def evaluate(*, spec, emit, **_):
+        for number in range(450):
+            emit(RunEvent(at="2026-01-01T00:00:00Z", kind="note", message=str(number)))
+        return ok(spec)
+
+    server = Server()
+    attempt_of(server, evaluate).perform()
+
+    assert [event.message for event in server.told] == [str(number) for number in range(450)]
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "reaped"),
+    [
+        (lambda *, spec, **_: ok(spec), False),
+        (lambda **_: os.kill(os.getpid(), signal.SIGKILL), True),
+        (lambda **_: time.sleep(60), True),
+    ],
+    ids=["ended", "crashed", "cancelled"],
+)
+def test_the_sandbox_of_a_judge_that_did_not_end_is_removed(attempt_of, evaluate, reaped: bool) -> None:
+    """A container outlives its judge, and would slow the runs that follow."""
+    engine = Engine()
+    attempt_of(Server(cancel=True) if reaped else Server(), evaluate, engine).perform()
+
+    assert engine.spared == ([[]] if reaped else [])
+
+
+def test_ctrl_c_in_the_node_s_terminal_does_not_reach_the_judge(attempt_of) -> None:
+    def evaluate(*, spec, **_):
+        return ok(spec).model_copy(update={"environment": {"group": os.getpgrp()}})
+
+    server = Server()
+    attempt_of(server, evaluate).perform()
+
+    assert server.results[0].environment["group"] != os.getpgrp()

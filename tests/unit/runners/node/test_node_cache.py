@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,3 +84,33 @@ def test_only_the_node_may_read_the_cache(tmp_path: Path) -> None:
     Cache(tmp_path / "cache", limit=10)
 
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(a=b"labels")
+    cache = Cache(tmp_path / "cache", limit=10**6)
+    copy = shutil.copyfile
+
+    def racing(path: Path, target: Path) -> None:
+        if len(source.asked) == 1:
+            path.unlink()
+        copy(path, target)
+
+    monkeypatch.setattr(shutil, "copyfile", racing)
+    cache.materialise([ref("f", b"labels")], tmp_path / "one", fetch=source)
+
+    assert (tmp_path / "one/f").read_bytes() == b"labels"
+    assert source.asked == ["a", "a"]
+
+
+def test_a_full_disk_is_the_node_s_fault_when_copying_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path / "cache", limit=10**6)
+    cache.materialise([ref("f", b"labels")], tmp_path / "one", fetch=Source(a=b"labels"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+
+    with pytest.raises(RetryableError, match="disk is too full") as caught:
+        cache.materialise([ref("f", b"labels")], tmp_path / "two", fetch=Source())
+
+    assert caught.value.code == "node_disk_full"

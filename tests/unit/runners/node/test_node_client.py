@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,3 +112,44 @@ def test_nobody_listening_is_retryable(run_spec: RunSpec) -> None:
     with pytest.raises(RetryableError, match="does not answer"):
         client.events(run_spec, [])
     client.close()
+
+
+#: In a process of its own: here, other tests may have set loggers to anything.
+DOWNLOAD = """
+import io, logging, sys
+import runners.worker
+from runners.errors import RetryableError
+from runners.node.client import NodeClient
+logging.basicConfig(level=logging.DEBUG)
+logging.info("the log works")
+client = NodeClient(url=sys.argv[1], token="tsn_a_b")
+try:
+    client.download("/files/SIGNED", io.BytesIO())
+except RetryableError as error:
+    logging.error(error.message)
+"""
+
+
+@pytest.mark.parametrize(("status", "words"), [(200, ""), (404, "HTTP 404")])
+def test_a_signed_url_is_in_no_log_and_no_text(script: Script, status: int, words: str) -> None:
+    script.answers = [(status, b'{"instance": "/files/SIGNED"}')]
+
+    done = subprocess.run(
+        [sys.executable, "-c", DOWNLOAD, script.url], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    log = done.stdout + done.stderr
+    assert [path for _, path, _, _ in script.seen] == ["/node/v1/files/SIGNED"]
+    assert "the log works" in log
+    assert words in log
+    assert "SIGNED" not in log
+    assert "tsn_a_b" not in log
+
+
+def test_a_download_tells_that_it_goes_on(script: Script, client: NodeClient) -> None:
+    script.answers = [(200, bytes(3 << 20))]
+    ticks: list[int] = []
+
+    client.download("/files/x", io.BytesIO(), tick=lambda: ticks.append(1))
+
+    assert len(ticks) >= 3

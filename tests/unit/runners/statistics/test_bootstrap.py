@@ -4,6 +4,7 @@ import pytest
 from runners.statistics.bootstrap import (
     cluster_codes,
     cluster_tables,
+    groups_of,
     mean_interval,
     multinomial_tables,
     percentile_interval,
@@ -59,8 +60,47 @@ def test_multinomial_agrees_with_wilson():
 def test_cluster_tables_draw_whole_clusters():
     codes = np.array([0, 0, 0, 1, 1])
     cells = np.array([0, 0, 0, 1, 1])
-    tables = cluster_tables(codes, cells, 2, draws=200, rng=rng())
+    tables = np.concatenate(list(cluster_tables(codes, cells, 2, draws=200, rng=rng())))
     assert set(map(tuple, tables.tolist())) == {(6, 0), (3, 2), (0, 4)}
+
+
+def test_large_tables_are_drawn_like_small_ones(monkeypatch):
+    """Above some size a table for each cluster is kept sparse, and replicates are made in parts."""
+    codes = np.repeat(np.arange(40), 5)
+    cells = rng().integers(0, 60, size=codes.size)
+    few = np.concatenate(list(cluster_tables(codes, cells, 60, draws=200, rng=rng())))
+    monkeypatch.setattr("runners.statistics.bootstrap._CHUNK", 40_000)
+    many = list(cluster_tables(codes, cells * 20, 1181, draws=200, rng=rng()))
+    assert len(many) > 1
+    assert max(part.size for part in many) <= 40_000
+    whole = np.concatenate(many)
+    assert (whole.sum(axis=1) == codes.size).all()
+    assert whole[:, ::20].mean(axis=0) == pytest.approx(few.mean(axis=0), abs=1.0)
+
+
+def test_a_statistic_of_many_cells_needs_little_memory():
+    cells = rng().integers(0, 10**6, size=1000)
+    seen = []
+
+    def statistic(tables):
+        seen.append(tables.size)
+        return tables.sum(axis=1).astype(float)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runners.statistics.bootstrap.TABLE_DRAWS", 10)
+        assert table_interval(statistic, cells, (10**6,), None, rng=rng()) == (1000.0, 1000.0)
+    assert max(seen) <= 4_000_000
+
+
+def test_groups_of():
+    codes, kinds = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 2, 2])
+    assert groups_of(codes, kinds, 4).tolist() == [2, 0, 2, 0]
+
+
+def test_equal_values_give_no_interval():
+    """Resampling them would claim that the mean is known for certain."""
+    assert mean_interval(np.full(50, 0.3), None, rng=rng()) == (None, None)
+    assert mean_interval(np.full(50, 0.3), np.repeat([0, 1], 25), rng=rng()) == (None, None)
 
 
 def test_large_inputs_keep_at_least_200_draws():
