@@ -172,7 +172,8 @@ class Stack:
 
     def _server(self) -> subprocess.Popen[bytes]:
         argv = [
-            sys.executable, "-m", "gunicorn", "touchstone.config.wsgi", "--bind", f"127.0.0.1:{self.port}",
+            sys.executable, "-m", "gunicorn", "touchstone.config.wsgi", "--no-control-socket",
+            "--bind", f"127.0.0.1:{self.port}",
             "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120",
             "--graceful-timeout", "5", "--access-logfile", "-", "--pythonpath", str(ROOT / "platform"),
         ]  # fmt: skip
