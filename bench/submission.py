@@ -21,6 +21,7 @@ from bench.rounds import alternate, ratio, say, summary
 from scripts.engines import Choice, choose
 from scripts.stack import Stack
 from touchstone_client.packing import packed
+from touchstone_client.images import image_digest
 from touchstone_client.sdk import Client
 
 ROUNDS = {False: 11, True: 2}
@@ -103,7 +104,7 @@ class _Participant:
         if image is None:
             body |= {"kind": "predictions", "upload": self.client.upload(content.PREDICTIONS).id}
         else:
-            body |= {"kind": "container", "image": image}
+            body |= {"kind": "container", "image": image_digest(image)}
         sent = time.time()
         answer = self.http.post("/submissions", json=body)
         if answer.status_code != 201:
