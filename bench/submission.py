@@ -20,8 +20,8 @@ from bench.probe import clean_environment
 from bench.rounds import alternate, ratio, say, summary
 from scripts.engines import Choice, choose
 from scripts.stack import Stack
-from touchstone_client.packing import packed
 from touchstone_client.images import image_digest
+from touchstone_client.packing import packed
 from touchstone_client.sdk import Client
 
 ROUNDS = {False: 11, True: 2}
