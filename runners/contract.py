@@ -79,13 +79,25 @@ class SplitRef(_Frozen):
     files: tuple[FileRef, ...]
 
 
+class ImagePull(_Frozen):
+    """Where a node gets an image that it lacks: a registry's reference by digest, and a key for just this pull.
+
+    `username` and `password` are empty where the registry asks for none; they die with the attempt.
+    """
+
+    reference: str = Field(pattern=r"^[a-z0-9.:-]+/[a-z0-9._/-]+@sha256:[0-9a-f]{64}$")
+    username: str = ""
+    password: str = ""
+
+
 class SubmissionRef(_Frozen):
-    """The artifact under evaluation. `image` names an image that the node's engine already holds."""
+    """The artifact under evaluation. `image` names it by digest; `pull` says where it is, where it came by registry."""
 
     id: str
     kind: SubmissionKind
     files: tuple[FileRef, ...] = ()
     image: str = ""
+    pull: ImagePull | None = None
 
 
 class RunSpec(_Frozen):
@@ -146,7 +158,10 @@ class EngineReport(_Frozen):
 
 
 class RunEvent(_Frozen):
-    """One line of a run's history. `at` is an ISO 8601 time in UTC."""
+    """One line of a run's history. `at` is an ISO 8601 time in UTC.
+
+    A `log` whose data has `public: true` was written before the submission met any secret input.
+    """
 
     at: str
     kind: Literal["stage", "progress", "log", "note"]
@@ -170,10 +185,25 @@ class RunResult(_Frozen):
     environment: dict[str, JsonValue] = Field(default_factory=dict)
     peak_memory: int | None = None
     log: str = ""
+    #: What the submission wrote until the public sample was answered: secret inputs had no part in it.
+    sample_log: str = ""
+    #: Seconds that the whole run was expected to take, judged by the sample; None where nothing was tried.
+    estimated_seconds: float | None = None
+
+
+class GpuInfo(_Frozen):
+    """One device by the name that survives a restart. `memory` in bytes."""
+
+    uuid: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+    name: str = ""
+    memory: int = 0
 
 
 class NodeHello(_Frozen):
-    """What a node tells about itself when it registers. `kinds`: the submissions it can evaluate."""
+    """What a node tells about itself when it registers. `kinds`: the submissions it can evaluate.
+
+    `slots`: runs at once. `calibration`: multiply-add operations a second of the calibration kernel, to compare nodes.
+    """
 
     name: str
     queues: tuple[str, ...]
@@ -181,7 +211,9 @@ class NodeHello(_Frozen):
     kinds: tuple[SubmissionKind, ...] = ()
     cpus: int
     memory: int
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[GpuInfo, ...] = ()
+    slots: int = Field(1, ge=1)
+    calibration: float | None = None
     version: str = ""
 
 

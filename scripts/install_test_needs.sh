@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make test` needs beside Python packages: a Docker engine, debootstrap (base image), Redis,
-# Chromium and python3-venv. As root on Debian or Ubuntu it installs what is missing; elsewhere it
+# What `make test` needs beside Python packages: a Docker engine with gVisor and Compose, a registry,
+# debootstrap (base image), Slurm, Redis, Chromium and python3-venv. As root on Debian or Ubuntu it installs what is missing; elsewhere it
 # says what is missing and goes on: the tests that need it then say so.
 set -euo pipefail
 
@@ -14,6 +14,11 @@ need() { # command, package
 need docker docker.io
 need debootstrap debootstrap
 need redis-server redis-server
+need runsc runsc
+need docker-compose docker-compose
+need docker-registry docker-registry
+need slurmctld slurm-wlm
+need munged munge
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
 [ -d .venv ] || python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 

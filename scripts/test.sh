@@ -24,7 +24,7 @@ start_engine() {
   # A pid file that a killed engine left makes the next one refuse.
   [ -f /var/run/docker.pid ] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null && rm -f /var/run/docker.pid
   mkdir -p var/log
-  dockerd >>var/log/dockerd.log 2>&1 &
+  dockerd --config-file docker/daemon.json >>var/log/dockerd.log 2>&1 &
   engine=$!
   trap stop_engine EXIT
   for waited in $(seq 60); do

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from runners.contract import EngineReport
+from runners.contract import EngineReport, ImagePull
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Job:
     `argv`: what to run; empty keeps the image's own entry point.
     `folder`: a host folder shown read-only at `/submission`, or None.
     `channel`: a host folder shown at `/run/touchstone`; the platform listens on `channel.sock` in it.
+    `gpus`: devices by UUID that this job has for itself.
     """
 
     run: str
@@ -49,6 +50,7 @@ class Job:
     channel: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,30 @@ class Sandbox(Protocol):
 
 
 class Engine(Protocol):
-    """Runs jobs. `name` is its registered name."""
+    """Runs jobs. `name` is its registered name; `takes_images`: it can run images of participants."""
 
     name: str
+    takes_images: bool
 
     def self_test(self) -> EngineReport:
         """Really start sandboxes and try to break out; say what is not enforced."""
         ...
 
     def start(self, job: Job) -> Sandbox: ...
+
+    def adopt(self, job: Job) -> Sandbox | None:
+        """Take over what an attempt of the same run left running on this node when its supervisor was killed.
+
+        None where there is nothing to take over, or not with the same image, limits and channel; `start` then replaces it.
+        """
+        ...
+
+    def pull_image(self, pull: ImagePull, *, limit: int) -> str:
+        """Take an image from a registry by its digest; return the id to run it by.
+
+        Raises `UserError` for an image that is refused, `RetryableError` where registry or engine fail.
+        """
+        ...
 
     def load_image(self, archive: Path, *, limit: int) -> str:
         """Take a checked `docker save` archive; return the id to run it by.

@@ -201,6 +201,9 @@ class SubmissionSpec(SpecModel):
     kinds: tuple[SubmissionKind, ...] = Field(min_length=1)
     resources: ResourceSpec = Field(default_factory=lambda: ResourceSpec())
     size: Size = Field(2**31, description="Largest artifact.")
+    root_images: bool = Field(
+        True, description="Whether an image may name root as its user. No image ever runs as root; false refuses it."
+    )
 
 
 class LimitSpec(SpecModel):
@@ -218,6 +221,12 @@ class PhaseSpec(SpecModel):
     closes: Moment | None = None
     limits: LimitSpec = Field(default_factory=lambda: LimitSpec())
     feedback: Literal["full", "rounded", "ladder", "none"] = "full"
+    logs: Literal["auto", "full", "sample", "none"] = Field(
+        "auto",
+        description="What participants see of their runs' logs: all, only what was written about the public sample, "
+        "or nothing. auto: all, but only the sample's where inputs are hidden and feedback is not full.",
+    )
+    priority: int = Field(0, ge=-10, le=10, description="Runs of phases with a higher number start first.")
 
     @model_validator(mode="after")
     def _ordered(self) -> PhaseSpec:
