@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from runners.intake.arrow import without_pandas
 from runners.intake.report import IntakeReport
 from runners.spec.models import CompetitionSpec, SubmissionKind
 
@@ -72,14 +73,6 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if report.ok else 1
 
 
-class _NoPandas:
-    """Arrow looks for pandas when it makes its first array, and importing that takes longer than the check."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ImportError("intake has no use for pandas")
-
-
 if __name__ == "__main__":
-    sys.meta_path.insert(0, _NoPandas())
+    without_pandas()
     sys.exit(main())

@@ -53,3 +53,11 @@ app.autodiscover_tasks(["touchstone.submissions", "touchstone.evaluations"])
 @signals.setup_logging.connect(weak=False)
 def _keep_logging(**_: object) -> None:
     """Celery leaves logging alone when this signal has a receiver: the settings have configured it."""
+
+
+@signals.worker_process_init.connect(weak=False)
+def _warm_up(**_: object) -> None:
+    """The first check of a file finds a warm process, as every other does."""
+    from touchstone.evaluations.intake import intake_warm_up  # later: Django is set up by now
+
+    intake_warm_up()

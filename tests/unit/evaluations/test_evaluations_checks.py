@@ -90,7 +90,7 @@ def test_a_broken_checker_is_our_fault_and_tried_three_times(monkeypatch, module
     """One module that cannot be run, and one that runs and prints no report."""
     from touchstone.core.limited import run_limited as real
 
-    monkeypatch.setattr("touchstone.evaluations.intake.run_limited", lambda _, *a, **k: real(module, *a, **k))
+    monkeypatch.setattr("touchstone.evaluations.intake._WARM.run", lambda _, *a, **k: real(module, *a, **k))
     run = received("id,prediction\na,no\nb,yes\n")
     seen = []
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_a_check_that_hangs_is_killed(monkeypatch, settings, tmp_path) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     from touchstone.core.limited import run_limited as real
 
-    monkeypatch.setattr("touchstone.evaluations.intake.run_limited", lambda _, *a, **k: real("sleeper", *a, **k))
+    monkeypatch.setattr("touchstone.evaluations.intake._WARM.run", lambda _, *a, **k: real("sleeper", *a, **k))
     run = received("id,prediction\na,no\nb,yes\n")
 
     run_check(run_id=run.pk)
