@@ -111,11 +111,21 @@ class Stack:
         self.supervisor.add(Member("scheduler", self._scheduler, self.log("scheduler")))
         self._await_site()
 
-    def start_node(self) -> None:
-        """One worker node with a token of its own."""
+    def start_node(self, *, name: str = "", extra: Mapping[str, str] | None = None) -> str:
+        """A worker node with a token and a folder of its own; its name. `extra`: more of its environment.
+
+        The first is the member `node` of the supervisor, others are `node-NAME`.
+        """
         assert self.supervisor is not None
-        self._node_token = self.node_token(self.node_name)
-        self.supervisor.add(Member("node", self._node, self.log("node"), grace=20.0))
+        name = name or self.node_name
+        member = "node" if name == self.node_name else f"node-{name}"
+        token = self.node_token(name)
+
+        def start() -> subprocess.Popen[bytes]:
+            return self._node(name, token, member, extra or {})
+
+        self.supervisor.add(Member(member, start, self.log(member), grace=20.0))
+        return name
 
     def stop(self) -> None:
         """Stop everything. Safe to repeat."""
@@ -187,21 +197,22 @@ class Stack:
         ]  # fmt: skip
         return spawn(argv, log=self.log("scheduler"), env=self._environment, cwd=ROOT)
 
-    def _node(self) -> subprocess.Popen[bytes]:
+    def _node(self, name: str, token: str, member: str, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
         argv = [
-            sys.executable, "-m", "celery", "-A", "runners.worker", "worker", "-Q", "cpu", "-n", "node@%h",
+            sys.executable, "-m", "celery", "-A", "runners.worker", "worker", "-Q", "cpu", "-n", f"{name}@%h",
             "--concurrency", "1", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
         ]  # fmt: skip
         env = {key: value for key, value in self._environment.items() if key not in _SERVER_ONLY}
         env |= {
             "TOUCHSTONE_URL": self.url,
-            "TOUCHSTONE_NODE_TOKEN": self._node_token,
-            "TOUCHSTONE_NODE_NAME": self.node_name,
-            "TOUCHSTONE_NODE_DIR": str(self.var / "node"),
+            "TOUCHSTONE_NODE_TOKEN": token,
+            "TOUCHSTONE_NODE_NAME": name,
+            "TOUCHSTONE_NODE_DIR": str(self.var / member),
             "TOUCHSTONE_ENGINE": self.engine,
             "TOUCHSTONE_QUEUES": "cpu",
+            **extra,
         }
-        return spawn(argv, log=self.log("node"), env=env, cwd=ROOT)
+        return spawn(argv, log=self.log(member), env=env, cwd=ROOT)
 
     def _await_site(self) -> None:
         assert self.supervisor is not None
