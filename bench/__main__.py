@@ -1,4 +1,4 @@
-"""`python -m bench [--only submission,queries,leaderboard] [--quick]`: one JSON object on stdout, talk on stderr.
+"""`python -m bench [--only PARTS] [--quick]`: one JSON object on stdout, talk on stderr.
 
 How to read it: docs/benchmarks.md.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import leaderboard, queries, submission
+from bench import leaderboard, queries, submission, throughput
 from bench.bare import BareError
 from bench.machine import load, machine
 from bench.probe import ProbeError
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "leaderboard": leaderboard.measure,
     "queries": queries.measure,
     "submission": submission.measure,
+    "throughput": throughput.measure,
 }
 
 

@@ -19,6 +19,7 @@ def main() -> int:
             "status": run.status,
             "message": run.message,
             "attempt": run.attempt,
+            "node": run.node_id,
             "at": {to: at.timestamp() for to, at in moves},
             "stages": run.stages,
         }

@@ -35,6 +35,8 @@ _STAGES = (
     "its own process. node_*: told by the node (fetch, load, start, predict, metrics …). report: the rest until the "
     "score is committed: fork of the judge, events, closing the sandbox, the transaction."
 )
+_ALONE = "the judge alone on the same file, in a warm process"
+_TRUE = "`docker run --rm IMAGE true`"
 _BARE = "`docker run` of the same image with the same limits, asked the same questions, until it is gone"
 _SENT = ("predictions", "container")
 
@@ -62,19 +64,26 @@ def measure(*, quick: bool) -> dict[str, Any]:
         if choice.name == "docker":
             image = bare.build(content.CONTAINER)
             stack.callback(bare.remove, image)
-        live = stack.enter_context(_stack(folder, choice))
+        live = stack.enter_context(stack_of(folder, choice))
         live.start_node()
-        token = _person(live)
-        client = stack.enter_context(Client(live.url, token))
-        with packed(content.bundle(folder / "bundle")) as archive:
-            client.push(archive)
-        client.join(content.SLUG, accept_terms=True)
+        token, client = participant(live, folder, stack)
         headers = {"Authorization": f"Bearer {token}"}
         http = stack.enter_context(httpx.Client(base_url=f"{live.url}/api/v1", headers=headers, timeout=30))
         return _measure(live, _Participant(http, client), choice, image, rounds=ROUNDS[quick])
 
 
-def _stack(folder: Path, choice: Choice) -> Stack:
+def participant(live: Stack, folder: Path, stack: ExitStack) -> tuple[str, Client]:
+    """Publish the competition and join it: the participant's token and client."""
+    token = _person(live)
+    client = stack.enter_context(Client(live.url, token))
+    with packed(content.bundle(folder / "bundle")) as archive:
+        client.push(archive)
+    client.join(content.SLUG, accept_terms=True)
+    return token, client
+
+
+def stack_of(folder: Path, choice: Choice) -> Stack:
+    """A stack of the benchmark's own."""
     # A name of its own: nodes remove the sandboxes of vanished nodes of their name.
     return Stack(
         folder / "var", say=say, port=0, engine=choice.for_node, environ=clean_environment(),
@@ -125,7 +134,7 @@ def _measure(live: Stack, person: _Participant, choice: Choice, image: str | Non
         cases |= {
             "container": lambda: person.submit(image),
             "docker_run": lambda: bare.asked(image, questions, classes=classes),
-            "docker_pass": lambda: bare.pass_(image),
+            "docker_true": lambda: bare.true(image),
         }
     say("submission: once each; only the first of a submission is told")
     first = {name: call() for name, call in cases.items()}
@@ -134,14 +143,29 @@ def _measure(live: Stack, person: _Participant, choice: Choice, image: str | Non
     sent = [one for name in _SENT if name in cases for one in (first[name], *found[name])]
     times = live.module("bench.run_times", question=[one.id for one in sent])
     told: dict[str, Any] = {"what": _WHAT.format(items=len(questions[-1])), "stages": _STAGES, "engine": choice.name}
-    alone = _peer("the judge alone on the same file, in a warm process", found, times, "judge")
-    told["predictions"] = _case(first["predictions"], found["predictions"], times) | {"peer": alone}
+    told["predictions"] = _case(first["predictions"], found["predictions"], times)
+    told["predictions"]["peer"] = _peer(_ALONE, _spans(found, times, "predictions"), found["judge"])
     if image is None:
         return told | {"container": None, "container_reason": _why_not(choice)}
-    bare_run = _peer(_BARE, found, times, "docker_run")
-    floor = _peer("`docker run --rm IMAGE python -c pass` with the same limits", found, times, "docker_pass")
-    told["container"] = _case(first["container"], found["container"], times) | {"peer": bare_run, "floor": floor}
-    return told
+    return told | _beside_docker(told["predictions"], first["container"], found, times)
+
+
+def _beside_docker(
+    predictions: dict[str, Any], first: Sent, found: Mapping[str, list[Any]], times: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The container's case, and what both cost beside the least that Docker takes."""
+    spans = _spans(found, times, "container")
+    overhead = [ours - bare for ours, bare in zip(spans, found["docker_run"], strict=True)]
+    container = _case(first, found["container"], times)
+    container["peer"] = _peer(_BARE, spans, found["docker_run"])
+    container["overhead"] = _peer(f"{_TRUE}; ours: POST to score, less the peer above", overhead, found["docker_true"])
+    container["overhead"]["overhead_seconds"] = summary(overhead)
+    floor = _peer(_TRUE, _spans(found, times, "predictions"), found["docker_true"])
+    return {"predictions": predictions | {"floor": floor}, "container": container}
+
+
+def _spans(found: Mapping[str, list[Any]], times: Mapping[str, Any], name: str) -> list[float]:
+    return [_seconds(one, times) for one in found[name]]
 
 
 def _why_not(choice: Choice) -> str:
@@ -208,10 +232,5 @@ def _node_stages(seconds: Mapping[str, float]) -> dict[str, float]:
     return told
 
 
-def _peer(what: str, found: Mapping[str, list[Any]], times: Mapping[str, Any], name: str) -> dict[str, Any]:
-    ours = found["predictions" if name == "judge" else "container"]
-    return {
-        "what": what,
-        "seconds": summary(found[name]),
-        "ratio": ratio([_seconds(one, times) for one in ours], found[name]),
-    }
+def _peer(what: str, ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    return {"what": what, "seconds": summary(theirs), "ratio": ratio(ours, theirs)}
