@@ -1,6 +1,6 @@
 # One command each; every target sets up what it needs and is safe to repeat. Settings: docs/operating.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run test check bench image-base schemas clean
+.PHONY: help setup setup-dev demo run test check bench image-base deploy schemas clean
 MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 
@@ -34,6 +34,9 @@ bench: setup-dev ## speed, as JSON on stdout, each number beside what it is comp
 image-base: setup ## build the base image and the platform's runtime image in the Docker engine
 	@$(PY) docker/build_base.py
 	@$(PY) docker/build_runtime.py
+
+deploy: setup ## a whole deployment by Compose: images, secrets, PostgreSQL, Redis, web, scheduler, two nodes; again to upgrade
+	@$(PY) docker/deploy.py up
 
 schemas: setup-dev ## rewrite the generated files that `make check` compares
 	@scripts/check.sh --write

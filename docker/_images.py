@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import tarfile
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CLIENT = ROOT / "client" / "touchstone_client"
 LABEL = "touchstone.inputs"
 #: The modules of the client that a sandbox needs; the rest is for participants' own machines.
-CLIENT_MODULES = ("__init__.py", "_http.py", "_oip.py", "_reply.py", "bridge.py", "serving.py")
+CLIENT_MODULES = (
+    "__init__.py", "_dial.py", "_frames.py", "_http.py", "_oip.py", "_reply.py", "bridge.py", "serving.py",
+)  # fmt: skip
 
 
 class BuildError(Exception):
@@ -85,10 +88,11 @@ def context(dockerfile: str, files: Mapping[str, Path], spool: io.IOBase) -> Non
                 archive.addfile(info, file)
 
 
-def build(client: APIClient, spool: io.IOBase, *, tag: str, inputs: str) -> None:
-    """Build an image from a context without network. Raises `BuildError` with the builder's words."""
+def build(client: APIClient, spool: io.IOBase, *, tag: str, inputs: str, network: str = "none") -> None:
+    """Build an image from a context, without network unless told. Raises `BuildError` with the builder's words."""
     spool.seek(0)
     old = _identity(client, tag)
+    said: deque[str] = deque(maxlen=30)
     try:
         for message in client.build(
             fileobj=spool,
@@ -96,11 +100,13 @@ def build(client: APIClient, spool: io.IOBase, *, tag: str, inputs: str) -> None
             tag=tag,
             labels={LABEL: inputs},
             rm=True,
-            network_mode="none",
+            forcerm=True,
+            network_mode=network,
             decode=True,
         ):
+            said.append(message.get("stream", ""))
             if "error" in message:
-                raise BuildError(f"Building {tag} failed: {message['error']}")
+                raise BuildError(f"Building {tag} failed: {message['error']}\n{''.join(said)}")
     except APIError as error:
         raise BuildError(f"Building {tag} failed: {error.explanation}") from error
     if old not in ("", _identity(client, tag)):

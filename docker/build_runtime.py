@@ -65,13 +65,13 @@ def closure(names: tuple[str, ...]) -> dict[str, Distribution]:
     return found
 
 
-def _package_files(packages: dict[str, Distribution]) -> dict[str, Path]:
+def _package_files(packages: dict[str, Distribution], *, skipped: re.Pattern[str] = _SKIPPED) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for package in packages.values():
         for entry in package.files or ():
             name = entry.as_posix()
             path = Path(str(package.locate_file(entry)))
-            if _SKIPPED.search(name) or not path.is_file():
+            if skipped.search(name) or not path.is_file():
                 continue
             files[f"site/{name}"] = path
     return files

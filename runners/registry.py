@@ -65,8 +65,29 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Items that a metric asks the model. `least`: whatever the model answers; `typical`: a usual or an upper count.
+
+    `access`: what it asks through; a model without it is not asked at all.
+    """
+
+    least: int
+    typical: int
+    access: Access = "queries"
+
+
+#: From the parameters of a metric and the number of items of the split to what it asks.
+MetricCost = Callable[[Mapping[str, Any], int], Cost]
+#: From the parameters of an attack to the items it asks for each item it attacks.
+AttackCost = Callable[[Mapping[str, Any]], int]
+
+
+@dataclass(frozen=True)
 class MetricInfo:
-    """A registered metric. `columns` has title, unit, direction and range filled in, one for each of `results`."""
+    """A registered metric. `columns` has title, unit, direction and range filled in, one for each of `results`.
+
+    `queries` says what it asks the model; None for one that only reads answers.
+    """
 
     name: str
     title: str
@@ -79,6 +100,7 @@ class MetricInfo:
     reference: str
     parameters: type[BaseModel]
     columns: tuple[Column, ...] = ()
+    queries: MetricCost | None = None
 
     @property
     def pillar(self) -> str:
@@ -108,6 +130,7 @@ class AttackInfo:
     norms: tuple[str, ...]
     reference: str
     parameters: type[BaseModel]
+    queries: AttackCost | None = None
 
 
 _METRICS: dict[str, MetricInfo] = {}
@@ -153,6 +176,7 @@ def metric(
     needs: tuple[Need, ...] = (),
     results: tuple[str | Column, ...] = ("",),
     reference: str = "",
+    queries: MetricCost | None = None,
 ) -> Callable[[F], F]:
     """Register `function(ctx: MetricContext, *, <typed parameters>) -> MetricReturn`.
 
@@ -164,6 +188,8 @@ def metric(
         results: sub-keys it may return ("" for itself; "[attribute]" per attribute; "[attribute=group]" per
             value of one), or a `Column` where title, unit, direction or range differ from the metric's.
         reference: the source of the definition.
+        queries: for a metric that asks the model: how many items, from its typed parameters and the items of the
+            split. A submission's running time is estimated with it; without it the metric counts as free.
     """
 
     def register(function: F) -> F:
@@ -179,18 +205,26 @@ def metric(
         _METRICS[name] = MetricInfo(
             name=name, title=title, function=function, direction=direction, range=range, unit=unit,
             needs=needs, results=tuple(column.key for column in columns), reference=reference,
-            parameters=_parameter_model(name, function), columns=columns,
+            parameters=_parameter_model(name, function), columns=columns, queries=queries,
         )  # fmt: skip
         return function
 
     return register
 
 
-def attack(name: str, *, title: str, requires: Access, norms: tuple[str, ...], reference: str) -> Callable[[F], F]:
+def attack(
+    name: str,
+    *,
+    title: str,
+    requires: Access,
+    norms: tuple[str, ...],
+    reference: str,
+    queries: AttackCost | None = None,
+) -> Callable[[F], F]:
     """Register an attack: `function(model, x, y, *, norm, eps, value_range, rng, <typed parameters>)`.
 
     It returns adversarial inputs of the shape of `x`. It need not be trusted: the caller clips,
-    measures and asks the model again.
+    measures and asks the model again. `queries`: items asked for each item attacked, from its typed parameters.
     """
 
     def register(function: F) -> F:
@@ -198,7 +232,7 @@ def attack(name: str, *, title: str, requires: Access, norms: tuple[str, ...], r
             raise ValueError(f"attack {name} is registered twice")
         _ATTACKS[name] = AttackInfo(
             name=name, title=title, function=function, requires=requires, norms=norms, reference=reference,
-            parameters=_parameter_model(name, function, without=_ATTACK_ARGUMENTS),
+            parameters=_parameter_model(name, function, without=_ATTACK_ARGUMENTS), queries=queries,
         )  # fmt: skip
         return function
 

@@ -22,6 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
+from scripts import registry
 from scripts.processes import spawn, tail
 from scripts.services import STOP_SIGNAL, Services
 from scripts.supervisor import Member, Supervisor
@@ -73,6 +74,7 @@ class Stack:
         self.node_name = node_name
         base = os.environ if environ is None else environ
         self.services = Services(self.var, durable=durable, environ=base)
+        self.registry_port = _registry_port(base, near=port) if registry.wanted(base) else 0
         self.supervisor: Supervisor | None = None
         self._environment = {
             **base,
@@ -83,8 +85,14 @@ class Stack:
             "TOUCHSTONE_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": PYTHONPATH,
+            **({"TOUCHSTONE_REGISTRY_HOST": self.registry_host} if self.registry_port else {}),
             **(extra or {}),
         }
+
+    @property
+    def registry_host(self) -> str:
+        """What people write before the names of images they push; empty where no registry is started here."""
+        return f"127.0.0.1:{self.registry_port}" if self.registry_port else ""
 
     def __enter__(self) -> Self:
         try:
@@ -107,6 +115,8 @@ class Stack:
             self.supervisor.add(Member(name, start, self.log(name), first=STOP_SIGNAL[name]))
         self._environment |= self.services.environment
         self.manage("migrate", "--no-input", "--verbosity=0")
+        if self.registry_port:
+            self.supervisor.add(Member("registry", self._registry, self.log("registry")))
         self.supervisor.add(Member("server", self._server, self.log("server")))
         self.supervisor.add(Member("scheduler", self._scheduler, self.log("scheduler")))
         self._await_site()
@@ -180,6 +190,19 @@ class Stack:
             with error:
                 return error.code not in (401, 403)
 
+    def _registry(self) -> subprocess.Popen[bytes]:
+        config = self.module(
+            "touchstone.registry.server_config",
+            question={
+                "secrets": str(self.var / "secrets" / "registry"), "storage": str(self.var / "registry"),
+                "listen": self.registry_host, "realm": f"{self.url}/registry/token",
+                "events": f"{self.url}/registry/events",
+            },
+        )  # fmt: skip
+        path = self.var / "run" / "registry.json"
+        write_private(path, json.dumps(config))
+        return registry.start(path, port=self.registry_port, log=self.log("registry"))
+
     def _server(self) -> subprocess.Popen[bytes]:
         argv = [
             sys.executable, "-m", "gunicorn", "touchstone.config.wsgi", "--no-control-socket",
@@ -200,7 +223,7 @@ class Stack:
     def _node(self, name: str, token: str, member: str, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
         argv = [
             sys.executable, "-m", "celery", "-A", "runners.worker", "worker", "-Q", "cpu", "-n", f"{name}@%h",
-            "--concurrency", "1", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+            "--loglevel", "INFO", "--without-mingle", "--without-gossip",
         ]  # fmt: skip
         env = {key: value for key, value in self._environment.items() if key not in _SERVER_ONLY}
         env |= {
@@ -249,6 +272,18 @@ def _port(wanted: int, *, strict: bool) -> int:
                 ) from error
             probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _registry_port(environ: Mapping[str, str], *, near: int) -> int:
+    """The usual port, so that names of images stay; any free one where the site's is any (`near` is 0)."""
+    named = environ.get("TOUCHSTONE_REGISTRY_PORT")
+    if not named:
+        return _port(registry.PORT if near else 0, strict=False)
+    try:
+        return _port(int(named), strict=True)
+    except (StackError, ValueError) as error:
+        text = f"TOUCHSTONE_REGISTRY_PORT={named} cannot be used: it is no free port. Choose another, or leave it out."
+        raise StackError(text) from error
 
 
 def _answers(url: str) -> bool:

@@ -27,6 +27,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "TOUCHSTONE_VAR": str(folder / "var"),
         "TOUCHSTONE_STORAGE": str(folder / "storage"),
+        "TOUCHSTONE_NODE_DIR": str(folder / "node"),
         "TOUCHSTONE_SECRET_KEY": "tests-only-" + "0" * 50,
         "TOUCHSTONE_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "TOUCHSTONE_BASE_URL": "http://testserver",
@@ -100,6 +101,14 @@ def docker_engine() -> str:
     """Path of the docker client, where an engine answers."""
     need(_docker_answers(), "a Docker engine", switch="REQUIRE_DOCKER")
     return str(shutil.which("docker"))
+
+
+@pytest.fixture(scope="session")
+def docker_registry() -> str:
+    """Path of Debian's `docker-registry`."""
+    found = shutil.which("docker-registry")
+    need(found is not None, "docker-registry", switch="REQUIRE_DOCKER")
+    return str(found)
 
 
 @pytest.fixture(scope="session")

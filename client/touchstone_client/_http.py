@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from touchstone_client._reply import Reply, error_reply
 
 HEADER_LIMIT = 32 * 1024
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error"}
+_REASONS = {
+    101: "Switching Protocols", 200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
+    500: "Internal Server Error",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class _Reader:
             self._buffer += data
         head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         return head
+
+    def rest(self) -> bytes:
+        """What came after the last request."""
+        rest, self._buffer = self._buffer, b""
+        return rest
 
     def body(self, size: int) -> memoryview | None:
         """The next `size` bytes; None when the stream ends before."""
@@ -97,25 +105,34 @@ def _read(connection: socket.socket, reader: _Reader) -> Request | None:
 
 
 def _write(connection: socket.socket, reply: Reply, *, close: bool) -> None:
-    lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Status')}", f"Content-Length: {len(reply.body)}"]
+    lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Status')}"]
+    if reply.status != 101:  # it has no body
+        lines.append(f"Content-Length: {len(reply.body)}")
     lines += [f"{key}: {value}" for key, value in reply.headers]
     if close:
         lines.append("Connection: close")
     connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + reply.body)
 
 
-def serve_connection(connection: socket.socket, handler: Handler) -> None:
-    """Answer requests on one connection until the other side closes it."""
+def serve_connection(connection: socket.socket, handler: Handler) -> bool:
+    """Answer requests on one connection.
+
+    Returns true where the other side closed it or asked to, false where what came was no request; raises
+    `ConnectionError` where the other side went away in the middle of an answer.
+    """
     reader = _Reader(connection)
     while True:
         try:
             request = _read(connection, reader)
         except _Malformed as error:
             _write(connection, error_reply(str(error), 400), close=True)
-            return
+            return False
         if request is None:
-            return
-        close = request.headers.get("connection", "").lower() == "close"
-        _write(connection, handler(request), close=close)
+            return True
+        reply = handler(request)
+        close = reply.then is None and request.headers.get("connection", "").lower() == "close"
+        _write(connection, reply, close=close)
+        if reply.then is not None:
+            return reply.then(connection, reader.rest())
         if close:
-            return
+            return True

@@ -18,7 +18,8 @@ import subprocess
 import sys
 import time
 
-from touchstone_client._http import Request, serve_connection
+from touchstone_client._dial import dial
+from touchstone_client._http import Request
 from touchstone_client._reply import Reply, error_reply
 
 _PASSED = ("content-type", "inference-header-content-length")
@@ -92,15 +93,14 @@ def main(arguments: list[str] | None = None) -> int:
     if not path:
         print("TOUCHSTONE_SOCKET is not set: the bridge only makes sense on the platform", file=sys.stderr)  # noqa: T201
         return 2
-    process = subprocess.Popen(options.command)
+    # The channel is the bridge's: a server that would dial it shall listen.
+    environment = {key: value for key, value in os.environ.items() if key != "TOUCHSTONE_SOCKET"}
+    process = subprocess.Popen(options.command, env=environment)
     try:
         if not wait_for_port(options.port, process):
             print(f"the server ended with code {process.returncode} before it listened", file=sys.stderr)  # noqa: T201
             return process.returncode or 1
-        bridge = Bridge(options.port, options.model)
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(path)
-            serve_connection(connection, bridge)
+        dial(path, Bridge(options.port, options.model))
     finally:
         process.terminate()
         process.wait()

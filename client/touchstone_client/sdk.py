@@ -25,7 +25,8 @@ from touchstone_client.config import normalise_url
 from touchstone_client.decode import decode
 from touchstone_client.errors import ClientError, WaitTimeout
 from touchstone_client.errors import ExitCode as Exit
-from touchstone_client.images import image_digest
+from touchstone_client.follow import Message, follow
+from touchstone_client.images import image_digest, is_registry_tag, pushed_digest
 from touchstone_client.transfer import Progress, download_to, upload_file
 from touchstone_client.transport import Transport
 
@@ -109,6 +110,23 @@ class Client:
         params = {"phase": phase} if phase else {}
         return decode(t.Quota, self._http.json("GET", f"competitions/{_part(slug)}/quota", params=params))
 
+    # Images
+
+    def image_place(self, slug: str) -> t.ImagePlace:
+        """Where one's images for a competition are pushed to, and those that are there."""
+        return decode(t.ImagePlace, self._http.json("GET", f"competitions/{_part(slug)}/images"))
+
+    def image_remove(self, slug: str, image: str) -> None:
+        """Takes one's own image out of the registry. One that a submission names stays: `ClientError` (409)."""
+        self._http.json("DELETE", f"competitions/{_part(slug)}/images", params={"image": image})
+
+    def _image(self, slug: str, image: str) -> str:
+        """The image by its digest. A name in the platform's registry means what was pushed under it last."""
+        if not is_registry_tag(image):
+            return image_digest(image)
+        place = self.image_place(slug)
+        return pushed_digest(image, place.items) if image.startswith(f"{place.host}/") else image_digest(image)
+
     # Submissions
 
     def upload(self, path: Path, *, name: str = "", progress: Progress | None = None) -> t.Upload:
@@ -130,12 +148,13 @@ class Client:
     ) -> t.Submission:
         """Uploads `path` (or names an image) and submits it. The same `idempotency_key` never submits twice.
 
-        A name of an image is resolved to its digest by the Docker engine of this machine.
+        A name of an image is resolved to its digest: one in the platform's registry by the server, any other by the
+        Docker engine of this machine.
 
         `name`: what the file is called on the server (default: its own name).
         """
         body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "message": message}
-        body["image"] = image_digest(image)
+        body["image"] = self._image(slug, image)
         if path is not None:
             body["upload"] = self.upload(path, name=name, progress=progress).id
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
@@ -156,9 +175,17 @@ class Client:
             t.EventPage, self._http.json("GET", f"submissions/{_part(submission_id)}/events", params={"after": after})
         )
 
-    def log(self, submission_id: str) -> str:
-        """The run's log, as far as the phase shows it."""
-        return self._http.send("GET", f"submissions/{_part(submission_id)}/log").text
+    def log(self, submission_id: str, *, part: str = "all") -> str:
+        """The run's log, as far as the phase shows it. `part`: all, sample (about the public sample) or run."""
+        params = {} if part == "all" else {"part": part}
+        return self._http.send("GET", f"submissions/{_part(submission_id)}/log", params=params).text
+
+    def follow(self, submission_id: str, *, timeout: float | None = None) -> Iterator[Message]:
+        """State, history and log of a run as they happen, until it has ended: see `touchstone_client.follow`.
+
+        Raises `WaitTimeout` after `timeout` seconds.
+        """
+        return follow(self, self._http, submission_id, timeout=timeout)
 
     def results(self, submission_id: str) -> t.Results:
         return decode(t.Results, self._http.json("GET", f"submissions/{_part(submission_id)}/results"))
@@ -187,6 +214,16 @@ class Client:
             if until is not None and time.monotonic() + pause > until:
                 raise _timed_out(submission_id, status=page.status, timeout=timeout or 0.0)
             time.sleep(pause)
+
+    # Queues and nodes
+
+    def queues(self) -> tuple[t.Queue, ...]:
+        """What waits in each queue, and who is there to take it."""
+        return tuple(decode(t.Queue, item) for item in self._http.json("GET", "queues")["items"])
+
+    def nodes(self) -> tuple[t.Node, ...]:
+        """The nodes in detail; for the platform's staff. Raises `ClientError` (403) for others."""
+        return tuple(decode(t.Node, item) for item in self._http.json("GET", "nodes")["items"])
 
     # Leaderboards
 

@@ -8,8 +8,9 @@
     serve(predict)
 
 On the platform, `TOUCHSTONE_SOCKET` names a unix socket: the process dials it and answers Open
-Inference Protocol requests on that connection. Without that variable it listens on TCP port
-8080 (or `TOUCHSTONE_PORT`), so that the same program can be tried at home with curl.
+Inference Protocol requests on that connection, in their framed form if asked to. Without that
+variable it listens on TCP port 8080 (or `TOUCHSTONE_PORT`), so that the same program can be tried
+at home with curl.
 Standard library and NumPy only.
 """
 
@@ -26,8 +27,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from touchstone_client._dial import dial
+from touchstone_client._frames import EXTENSION, PROTOCOL, serve_frames
 from touchstone_client._http import Handler, Request, serve_connection
-from touchstone_client._oip import BadRequest, InferRequest, decode_request, encode_reply
+from touchstone_client._oip import BadRequest, decode_request, encode_reply
 from touchstone_client._reply import Reply, error_reply, json_reply
 
 Array = npt.NDArray[Any]
@@ -37,6 +40,7 @@ GradientFunction = Callable[[Array, Array, str], tuple[Array, Array, Array]]
 Tensors = Sequence[Mapping[str, Any]]
 
 _VERSION = "1"
+_FLOATS = (np.dtype("<f4"), np.dtype("<f8"))
 _DEFAULT_INPUTS: Tensors = ({"name": "x", "datatype": "FP32", "shape": [-1, -1]},)
 _DEFAULT_OUTPUTS: Tensors = ({"name": "y", "datatype": "FP64", "shape": [-1, -1]},)
 
@@ -68,30 +72,31 @@ class Application:
         }  # fmt: skip
         if parameters:
             metadata["parameters"] = dict(parameters)
-        server = {"name": "touchstone_client", "version": _VERSION, "extensions": ["binary_tensor_data"]}
+        server = {"name": "touchstone_client", "version": _VERSION, "extensions": ["binary_tensor_data", EXTENSION]}
         ready = {"name": name, "ready": True}
         self._get = {
             "/v2": server, "/v2/health/live": {"live": True}, "/v2/health/ready": {"ready": True},
             root: metadata, f"{root}/versions/{_VERSION}": metadata,
             f"{root}/ready": ready, f"{root}/versions/{_VERSION}/ready": ready,
         }  # fmt: skip
-        self._post: dict[str, Callable[[Request], Reply]] = {
-            f"{root}/infer": self._infer,
-            f"{root}/versions/{_VERSION}/infer": self._infer,
-        }
+        self._post = {f"{root}/infer": "infer", f"{root}/versions/{_VERSION}/infer": "infer"}
         if gradient is not None:
-            self._post[f"{root}/gradient"] = self._differentiate
+            self._post[f"{root}/gradient"] = "gradient"
 
     def __call__(self, request: Request) -> Reply:
         """Answer one request. A failure of `predict` is answered with status 500; its traceback goes to stderr."""
         path = request.path.rstrip("/")
+        if request.method == "GET" and path == "/v2" and request.headers.get("upgrade", "").lower() == PROTOCOL:
+            headers = (("Connection", "Upgrade"), ("Upgrade", PROTOCOL))
+            return Reply(101, headers, b"", lambda connection, begun: serve_frames(connection, begun, self.answer))
         if request.method == "GET" and path in self._get:
             return json_reply(self._get[path])
         if request.method != "POST" or path not in self._post:
             known = path in self._get or path in self._post
             return error_reply(f"{request.method} {request.path} is not offered", 405 if known else 404)
         try:
-            return self._post[path](request)
+            asked = decode_request(request.body, _header_length(request))
+            return encode_reply(asked, self.answer(self._post[path], asked.inputs, asked.parameters), model=self._name)
         except BadRequest as error:
             return error_reply(str(error), 400)
         except Exception as error:
@@ -99,46 +104,32 @@ class Application:
             sys.stderr.flush()
             return error_reply(f"{type(error).__name__}: {error}", 500)
 
-    def _infer(self, request: Request) -> Reply:
-        asked = _decode(request)
-        x = _input(asked.inputs, self._input)
+    def answer(self, action: str, inputs: dict[str, Array], parameters: Mapping[str, Any]) -> dict[str, Array]:
+        """Outputs by name; `action` is infer or gradient. Raises `BadRequest`, and whatever `predict` raises."""
+        x = _input(inputs, self._input)
+        if action == "infer":
+            with self._lock:
+                answer = np.asarray(self._predict(x))
+            return {self._output: answer if answer.dtype in _FLOATS else answer.astype(np.float64)}
+        if action != "gradient" or self._gradient is None:
+            raise BadRequest(f"this model does not offer {action[:80]!r}")
+        y = _input(inputs, "y")
         with self._lock:
-            answer = np.asarray(self._predict(x))
-        if answer.dtype not in (np.float32, np.float64):
-            answer = answer.astype(np.float64)
-        return encode_reply(asked, {self._output: answer}, model=self._name)
-
-    def _differentiate(self, request: Request) -> Reply:
-        if self._gradient is None:
-            raise BadRequest("this model offers no gradients")
-        asked = _decode(request)
-        x, y = _input(asked.inputs, self._input), asked.inputs.get("y")
-        if y is None:
-            raise BadRequest("input 'y', the labels, is missing")
-        with self._lock:
-            loss, gradient, logits = self._gradient(x, y, str(asked.parameters.get("loss", "cross_entropy")))
-        outputs = {"loss": loss, "gradient": gradient, "logits": logits}
-        return encode_reply(asked, outputs, model=self._name)
+            loss, gradient, logits = self._gradient(x, y, str(parameters.get("loss", "cross_entropy")))
+        return {"loss": loss, "gradient": gradient, "logits": logits}
 
 
-def _decode(request: Request) -> InferRequest:
+def _header_length(request: Request) -> int | None:
     length = request.headers.get("inference-header-content-length")
-    if length is not None and not length.isdigit():
+    if length is not None and not (length.isascii() and length.isdigit()):
         raise BadRequest(f"Inference-Header-Content-Length is {length!r}")
-    return decode_request(request.body, None if length is None else int(length))
+    return None if length is None else int(length)
 
 
 def _input(inputs: Mapping[str, Array], name: str) -> Array:
     if name in inputs:
         return inputs[name]
     raise BadRequest(f"input {name!r} is missing; given: {', '.join(inputs) or 'none'}")
-
-
-def dial(path: str, handler: Handler) -> None:
-    """Connect to the platform's unix socket and answer on it until the platform closes it."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
-        serve_connection(connection, handler)
 
 
 def _converse(connection: socket.socket, handler: Handler) -> None:

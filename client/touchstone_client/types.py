@@ -189,6 +189,7 @@ class Submission:
     verdict: str = ""
     code: str = ""
     nodes_online: int | None = None
+    estimated_seconds: float | None = None
     explanation: Explanation | None = None
     stages: dict[str, float] = field(default_factory=dict)
     not_enforced: tuple[str, ...] = ()
@@ -216,6 +217,31 @@ class EventPage:
     status: str
     final: bool
     queue_position: int | None = None
+
+
+@dataclass(frozen=True)
+class PushedImage:
+    """An image in the platform's registry. `image` is its name by digest, `size` its compressed bytes."""
+
+    image: str
+    tag: str
+    size: int
+    pushed_at: datetime
+
+
+@dataclass(frozen=True)
+class ImagePlace:
+    """Where one pushes images of a competition to. `host` is empty where there is no registry.
+
+    `why_not` says why nothing can be pushed now; `used` and `quota` are bytes.
+    """
+
+    host: str
+    prefix: str
+    why_not: str
+    used: int
+    quota: int
+    items: tuple[PushedImage, ...]
 
 
 @dataclass(frozen=True)
@@ -263,3 +289,40 @@ class Quota:
     used_total: int
     remaining_total: int | None
     resets_at: datetime | None
+    failures_per_day: int | None = None
+    failed_today: int = 0
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What waits in a queue. `slots` and `busy` are runs at once, prediction files apart; `usual_wait` in seconds."""
+
+    name: str
+    nodes_online: int
+    slots: int
+    busy: int
+    waiting: int
+    waiting_quick: int = 0
+    oldest: datetime | None = None
+    usual_wait: float | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as it described itself, and how it does. `memory` in bytes."""
+
+    name: str
+    state: str
+    queues: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    engines: tuple[dict[str, Any], ...] = ()
+    cpus: int | None = None
+    memory: int | None = None
+    gpus: tuple[dict[str, Any], ...] = ()
+    slots: int = 1
+    calibration: float | None = None
+    version: str = ""
+    seen_at: datetime | None = None
+    quarantine_reason: str = ""
+    faults: tuple[dict[str, Any], ...] = ()
+    runs: tuple[dict[str, Any], ...] = ()

@@ -16,6 +16,7 @@ from runners.registry import attack
     requires="gradients",
     norms=("linf", "l2"),
     reference="Goodfellow, Shlens and Szegedy, ICLR 2015",
+    queries=lambda _: 2,
 )
 def fgsm(
     model: Model,

@@ -24,6 +24,7 @@ from runners.registry import attack
     requires="queries",
     norms=("l2", "linf"),
     reference="Chen, Jordan and Wainwright, IEEE S&P 2020",
+    queries=lambda parameters: int(parameters["queries"]),
 )
 def hop_skip_jump(
     model: Model,

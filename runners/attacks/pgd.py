@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +14,15 @@ from runners.attacks.minimum import minimal
 from runners.models.base import Loss, Model
 from runners.registry import attack
 
+#: About log2(1 / tolerance) questions draw an example to the boundary.
+_SHRINK = 16
+
+
+def _queries(parameters: Mapping[str, Any]) -> int:
+    """All steps of all starts, as for an item that holds out, and bisections, as for one that is fooled."""
+    steps = (parameters["restarts"] + 1) * (parameters["steps"] + 1)
+    return int(2 + steps + (1 + parameters["bisections"]) * _SHRINK)
+
 
 @attack(
     "pgd",
@@ -20,6 +30,7 @@ from runners.registry import attack
     requires="gradients",
     norms=("linf", "l2"),
     reference="Madry et al., ICLR 2018",
+    queries=_queries,
 )
 def pgd(
     model: Model,

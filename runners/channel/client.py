@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from runners.channel.errors import ChannelClosed, ChannelTimeout, ProtocolError, ServerError
+from runners.channel.frames import EXTENSION, PROTOCOL, FrameConnection
 from runners.channel.http import Answer, HttpConnection
 from runners.channel.listener import Listener
-from runners.channel.oip import Expected, decode_infer, encode_infer, parse_json, reply_limit
+from runners.channel.oip import (
+    Expected,
+    decode_infer,
+    encode_infer,
+    error_text,
+    frame_head,
+    parse_json,
+    reply_limit,
+)
+
+T = TypeVar("T")
 
 _METADATA_LIMIT = 256 * 1024
 _READY_PAUSE = 0.02
@@ -27,20 +39,28 @@ class OipClient:
 
     `alive` is asked while nothing comes; it raises when the sandbox has ended. All deadlines are
     monotonic seconds. A submission that closes its connection between two requests may dial again.
+    `model`: the name that the server has for its model. `describe` learns which form of the protocol the
+    server speaks, best first: frames (`framed`), HTTP with binary tensors (`binary`), HTTP with JSON.
     """
 
-    def __init__(self, listener: Listener, *, alive: Callable[[], None], redial: float = 10.0) -> None:
+    def __init__(
+        self, listener: Listener, *, alive: Callable[[], None], redial: float = 10.0, model: str = "model"
+    ) -> None:
         self._listener = listener
         self._alive = alive
         self._redial = redial
+        self._root = f"/v2/models/{model}"
         self._connection: HttpConnection | None = None
+        self._frames: FrameConnection | None = None
         self.binary = True
+        self.framed = False
 
     def close(self) -> None:
         """Hang up. Safe to repeat."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for connection in (self._connection, self._frames):
+            if connection is not None:
+                connection.close()
+        self._connection = self._frames = None
 
     def connect(self, deadline: float) -> None:
         """Wait for the sandbox to dial. Raises `ChannelTimeout`."""
@@ -64,12 +84,12 @@ class OipClient:
             time.sleep(_READY_PAUSE)
 
     def describe(self, deadline: float) -> dict[str, Any]:
-        """`GET /v2/models/model`; also learns from `GET /v2` whether binary tensors are spoken."""
-        extensions = self._json("/v2", deadline).get("extensions")
-        self.binary = isinstance(extensions, list) and any(
-            name in extensions for name in ("binary_tensor_data", "binary_data")
-        )
-        return self._json("/v2/models/model", deadline)
+        """The model's metadata; also learns from `GET /v2` which forms of the protocol are spoken."""
+        found = self._json("/v2", deadline).get("extensions")
+        extensions = found if isinstance(found, list) else []
+        self.binary = "binary_tensor_data" in extensions or "binary_data" in extensions
+        self.framed = EXTENSION in extensions
+        return self._json(self._root, deadline)
 
     def infer(
         self,
@@ -80,16 +100,61 @@ class OipClient:
         action: str = "infer",
         parameters: Mapping[str, Any] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """POST inputs; return the checked outputs by expected name.
+        """Ask for the outputs of inputs; return them, checked, by expected name.
 
         Raises `ServerError` where the submission answers an error, else the errors of `HttpConnection.exchange`.
         """
+        if self.framed:
+            asked = (inputs, outputs, deadline, action, parameters)
+            fresh = self._is_fresh()
+            try:
+                found = self._ask_frames(*asked)
+            except ChannelClosed as error:
+                found = self._again(lambda: self._ask_frames(*asked), error, fresh=fresh)
+            if found is not None:
+                return found
         names = [output.name for output in outputs if output.name]
         headers, body = encode_infer(inputs, names, binary=self.binary, parameters=parameters)
-        answer = self._request("POST", f"/v2/models/model/{action}", headers, body, reply_limit(outputs), deadline)
+        answer = self._request("POST", f"{self._root}/{action}", headers, body, reply_limit(outputs), deadline)
         if answer.status != 200:
-            raise ServerError(answer.status, _error_text(answer))
+            raise ServerError(answer.status, error_text(answer.body))
         return decode_infer(answer.body, answer.headers.get("inference-header-content-length"), outputs)
+
+    def _ask_frames(
+        self,
+        inputs: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[Expected],
+        deadline: float,
+        action: str,
+        parameters: Mapping[str, Any] | None,
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        """The answer; None where the server did not switch to frames after all."""
+        frames = self._frames or self._switch(deadline)
+        if frames is None:
+            return None
+        arrays = [np.ascontiguousarray(array) for array in inputs.values()]
+        try:
+            return frames.ask(frame_head(action, inputs, outputs, parameters), arrays, outputs, deadline=deadline)
+        except ServerError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _switch(self, deadline: float) -> FrameConnection | None:
+        connection = self._connected(deadline)
+        try:
+            switched = connection.upgrade("/v2", PROTOCOL, limit=_METADATA_LIMIT, deadline=deadline)
+        except BaseException:
+            self.close()
+            raise
+        if switched is None:
+            self.framed = False
+            if not connection.reusable:
+                self.close()
+            return None
+        self._frames, self._connection = FrameConnection(switched), None
+        return self._frames
 
     def _json(self, path: str, deadline: float) -> dict[str, Any]:
         answer = self._get(path, deadline)
@@ -105,26 +170,37 @@ class OipClient:
     ) -> Answer:
         lines = [f"{method} {path} HTTP/1.1", "Host: model", f"Content-Length: {len(body)}"]
         head = "\r\n".join([*lines, *(f"{key}: {value}" for key, value in headers.items()), "", ""]).encode("latin-1")
-        fresh = self._connection is None
+        if self._frames is not None:  # HTTP is over on that connection; whoever dials again begins with it
+            self.close()
+        fresh = self._is_fresh()
         try:
             return self._exchange(head, body, limit, deadline)
         except ChannelClosed as error:
-            # Without keep-alive the other side closes between requests; asking again is then right.
-            if fresh or error.midway:
-                raise
+            return self._again(lambda: self._exchange(head, body, limit, deadline), error, fresh=fresh)
+
+    def _is_fresh(self) -> bool:
+        return self._connection is None and self._frames is None
+
+    def _again(self, ask: Callable[[], T], error: ChannelClosed, *, fresh: bool) -> T:
+        """Without keep-alive the other side closes between requests; asking again is then right."""
+        if fresh or error.midway:
+            raise error
         try:
-            return self._exchange(head, body, limit, deadline)
+            return ask()
         except _NoRedial as error:
             raise ChannelClosed("it closed the connection and did not connect again") from error
 
-    def _exchange(self, head: bytes, body: bytes, limit: int, deadline: float) -> Answer:
+    def _connected(self, deadline: float) -> HttpConnection:
         try:
             self.connect(min(deadline, time.monotonic() + self._redial))
         except ChannelTimeout as error:
             raise _NoRedial(str(error)) from error
-        connection = self._connection
-        if connection is None:
+        if self._connection is None:
             raise _NoRedial("it did not connect again")
+        return self._connection
+
+    def _exchange(self, head: bytes, body: bytes, limit: int, deadline: float) -> Answer:
+        connection = self._connected(deadline)
         try:
             answer = connection.exchange(head, body, limit=limit, deadline=deadline)
         except BaseException:
@@ -133,10 +209,3 @@ class OipClient:
         if not connection.reusable:
             self.close()
         return answer
-
-
-def _error_text(answer: Answer) -> str:
-    try:
-        return str(parse_json(answer.body, "the answer").get("error", ""))[:2000]
-    except ProtocolError:
-        return bytes(answer.body[:500]).decode("utf-8", "replace")

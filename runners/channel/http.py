@@ -54,6 +54,26 @@ class HttpConnection:
             self.reusable = False
         return Answer(status, headers, content)
 
+    def upgrade(self, path: str, protocol: str, *, limit: int, deadline: float) -> socket.socket | None:
+        """Ask to speak `protocol` from now on; the socket to speak it on, or None where HTTP goes on.
+
+        Raises as `exchange` does.
+        """
+        head = f"GET {path} HTTP/1.1\r\nHost: model\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n"
+        self._refuse_early_answer()
+        self._send(f"{head}Content-Length: 0\r\n\r\n".encode("latin-1"), deadline)
+        status, headers = self._read_head(deadline)
+        if status != 101:
+            self._read_body(headers, limit, deadline)
+            if headers.get("connection", "").lower() == "close":
+                self.reusable = False
+            return None
+        if headers.get("upgrade", "").lower() != protocol:
+            raise ProtocolError("the answer to an upgrade switches to another protocol")
+        if self._buffer:
+            raise ProtocolError(f"{len(self._buffer)} bytes came before anything was asked")
+        return self._socket
+
     def _refuse_early_answer(self) -> None:
         """An answer before its question is no answer: it would be taken for one, and timed as one."""
         early = len(self._buffer)

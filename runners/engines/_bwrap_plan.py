@@ -62,11 +62,12 @@ def plan(
     seen = [f"{_enter.stage()}/{index}" for index in range(len(sources))] if uid is not None else sources
     binds = dict(zip(seen[:-1], shown.values(), strict=True))
     # Read from a descriptor, so that the sandbox cannot read host paths in /proc/1/cmdline.
-    arguments = "\0".join([*_arguments(job, binds, runtime, files), ""])
+    arguments = "\0".join([*_arguments(job, binds, runtime, files, staged=uid is not None), ""])
     return {
         "join": group.join_files if group is not None else [],
         "rlimits": _rlimits(job, group),
         "binds": sources,
+        "tmpfs": {name: options for name, (_, _, options) in _writable(job).items()},
         "uid": uid,
         "cpus": None if group is not None else _some_cpus(job.limits.cpus),
         "argv": [
@@ -82,7 +83,16 @@ def _command(job: Job, runtime: _runtime.Runtime) -> list[str]:
     return [runtime.python if job.argv[0] == "python" else job.argv[0], *job.argv[1:]]
 
 
-def _arguments(job: Job, binds: dict[str, str], runtime: _runtime.Runtime, files: MemoryFiles) -> list[str]:
+def _writable(job: Job) -> dict[str, tuple[str, int, str]]:
+    """The folders that a sandbox can write: by name where they are, their bytes, and their mount options."""
+    files = _limits.inodes(job.limits)
+    sizes = {"tmp": ("/tmp", job.limits.tmp), "shm": ("/dev/shm", _limits.shared_memory(job.limits))}  # noqa: S108
+    return {name: (place, size, f"mode=1777,size={size},nr_inodes={files}") for name, (place, size) in sizes.items()}
+
+
+def _arguments(
+    job: Job, binds: dict[str, str], runtime: _runtime.Runtime, files: MemoryFiles, *, staged: bool
+) -> list[str]:
     arguments = list(_ISOLATION)
     for key, value in {**runtime.env, **_limits.environment(job)}.items():
         arguments += ["--setenv", key, value]
@@ -101,8 +111,11 @@ def _arguments(job: Job, binds: dict[str, str], runtime: _runtime.Runtime, files
         "--dev",
         "/dev",
     ]
-    for folder in ("/dev/shm", "/tmp"):  # noqa: S108 - the sandbox's own
-        arguments += ["--perms", "1777", "--size", str(job.limits.tmp), "--tmpfs", folder]
+    for name, (place, size, _) in _writable(job).items():
+        if staged:
+            arguments += ["--bind", f"{_enter.stage()}/{name}", place]
+        else:  # bwrap's own, which does not count files
+            arguments += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
     for path, target in binds.items():
         arguments += ["--ro-bind", path, target]
     if _seccomp.supported():

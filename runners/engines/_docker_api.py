@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import requests
@@ -17,11 +18,17 @@ T = TypeVar("T")
 
 #: A connection that broke, or never was.
 LOST = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
-_PAUSES = (0.1, 0.3, 1.0, 3.0)
-#: The node is misconfigured: no fault of the image.
+#: Half a minute in all: a daemon that is being restarted or upgraded leaves its containers running meanwhile.
+_PAUSES = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0, 10.0)
+#: What a daemon answers that is just ending, or whose containerd is.
+_RESTARTING = (
+    "transport is closing", "client connection is closing", "dial unix", "shutting down", "context canceled",
+)  # fmt: skip
+#: The node lacks what its own settings promise.
+_MISCONFIGURED = ("could not select device driver", "unknown runtime", "nvidia-container-cli")
+#: The node is in trouble: no fault of the image.
 _NODE_FAULTS = (
-    "could not select device driver",
-    "unknown runtime",
+    *_MISCONFIGURED,
     "no space left on device",
     "disk quota exceeded",
     "input/output error",
@@ -29,6 +36,8 @@ _NODE_FAULTS = (
     "cgroup",
     "oci runtime state",
 )
+#: Shorter words of an image could not be taken for one of these.
+_SHORTEST = 4
 #: runc says so where the image's own command or files are at fault.
 _IMAGE_FAULTS = (
     "executable file not found", "no such file or directory", "permission denied", "exec format error",
@@ -41,19 +50,22 @@ def retried(call: Callable[[], T]) -> T:
 
     Raises `RetryableError` if it stays away. `APIError` (the daemon answered) passes through.
     """
-    for pause in _PAUSES:
+    for pause in (*_PAUSES, None):
         try:
             return call()
-        except APIError:
-            raise
-        except (*LOST, DockerException):
-            time.sleep(pause)
-    try:
-        return call()
-    except APIError:
-        raise
-    except (*LOST, DockerException) as error:
-        raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+        except APIError as error:
+            if pause is None or not _is_restarting(error):
+                raise
+        except (*LOST, DockerException) as error:
+            if pause is None:
+                raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+        time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _is_restarting(error: APIError) -> bool:
+    status = error.response.status_code if error.response is not None else 0
+    return status >= 500 and any(words in explain(error).lower() for words in _RESTARTING)
 
 
 def is_node_fault(text: str) -> bool:
@@ -66,16 +78,29 @@ def explain(error: APIError) -> str:
     return str(error.explanation or error)[:2000]
 
 
-def start_fault(error: APIError, *, foreign: bool) -> Exception:
-    """What a failed create or start means; `foreign`: the image is a participant's."""
+def start_fault(error: APIError, *, foreign: bool, words: Collection[str] = ()) -> Exception:
+    """What a failed create or start means; `foreign`: the image is a participant's.
+
+    `words` come from the image itself: an entry point named after a fault of the node must not pass for one.
+    """
     text = explain(error)
-    at_image = any(words in text.lower() for words in _IMAGE_FAULTS)
-    if foreign and at_image and not is_node_fault(text):
+    told = _without(text, words).lower()
+    if any(known in told for known in _MISCONFIGURED):
+        return RetryableError(f"This node cannot start the sandbox as asked: {text}", code="node_misconfigured")
+    at_image = any(known in told for known in _IMAGE_FAULTS)
+    if foreign and at_image and not is_node_fault(told):
         return ParticipantFault(
             Verdict.CRASH, f"The image could not be started: {text}", code="image_start",
             hint="Run it as the platform does: see the command in the guide to submitting containers.",
         )  # fmt: skip
     return RetryableError(f"Docker could not start the sandbox: {text}", code="engine_start")
+
+
+def _without(text: str, words: Collection[str]) -> str:
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= _SHORTEST:
+            text = text.replace(word, "…").replace(json.dumps(word)[1:-1], "…")
+    return text
 
 
 def settled(call: Callable[[], Any], *, fine: tuple[int, ...]) -> Any:

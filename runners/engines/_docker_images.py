@@ -1,4 +1,4 @@
-"""Taking a checked `docker save` archive into the engine."""
+"""Taking participants' images into the engine: from a checked `docker save` archive, or from a registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 from docker.errors import APIError
 
 from docker import APIClient
+from runners.engines import _image_cache
 from runners.engines._docker_api import LOST, explain, is_node_fault, retried, settled
+from runners.engines._docker_pull import pull as pull
+from runners.engines._image_cache import used as used
 from runners.errors import RetryableError, UserError
 from runners.spec.bundle import ArchiveError
 
@@ -37,6 +40,8 @@ def load(client: APIClient, archive: Path, *, limit: int) -> str:
         except OSError as error:
             raise RetryableError(f"the image cannot be copied on this node: {error}", code="node_disk") from error
         known = _has(client, digest)
+        if not known:
+            _image_cache.make_room(client)
         with nameless.open("rb") as file:
             messages = _send(client, file)
     image = _find(client, messages, archive.name)
@@ -48,6 +53,7 @@ def load(client: APIClient, archive: Path, *, limit: int) -> str:
             f"The image in {archive.name} has {size} bytes unpacked; {limit} are allowed.",
             hint="Build it from a smaller base, and in fewer layers.", code="image_too_large",
         )  # fmt: skip
+    _image_cache.note_used(client, str(image["Id"]))
     return str(image["Id"])
 
 

@@ -7,30 +7,49 @@ from pathlib import Path
 from typing import Any
 
 from docker import APIClient
-from runners.engines._docker_api import retried, settled
+from runners.engines import _docker_owner
+from runners.engines._docker_api import settled
 from runners.engines.base import Exit, Limits
 
 _PAUSE = 0.02
 _GONE, _NOT_RUNNING = 404, 409
 _ENDED = (128 + 9, 128 + 15)
+#: How many events the daemon remembers (moby, daemon/events: eventsLimit).
+_KEPT_EVENTS = 256
 _V1 = Path("/sys/fs/cgroup/memory")
 _V2 = Path("/sys/fs/cgroup")
 
 
 class DockerSandbox:
-    """`started` is a wall-clock time in seconds, for the daemon's events."""
+    """`started` is a wall-clock time in seconds, for the daemon's events.
 
-    def __init__(self, client: APIClient, container: str, limits: Limits, *, started: float) -> None:
+    `owner`: the file that `_docker_owner` may make for it. `seconds`: what an adopted one has left of its time; it is
+    ended then as `lost`, for part of that time went by while nobody asked it.
+    """
+
+    def __init__(
+        self,
+        client: APIClient,
+        container: str,
+        limits: Limits,
+        *,
+        started: float,
+        owner: Path | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self._client = client
         self._id = container
         self._limits = limits
         self._started = started
-        self._deadline = time.monotonic() + limits.seconds
+        self._owner = owner
+        self._adopted = seconds is not None
+        self._deadline = time.monotonic() + (limits.seconds if seconds is None else seconds)
         self._peak_file: Path | None = None
         self._peak: int | None = None
         self._log = b""
         self._killed = False
         self._timeout = False
+        self._cut_short = False
         self._closed = False
         self._exit: Exit | None = None
 
@@ -41,7 +60,8 @@ class DockerSandbox:
         self._look_at_memory()
         state = self._state()
         if state["Running"] and time.monotonic() >= self._deadline:
-            self._timeout = True
+            self._timeout = not self._adopted
+            self._cut_short = self._adopted
             state = self._stop()
         if not state["Running"]:
             self._finish(state)
@@ -82,18 +102,34 @@ class DockerSandbox:
         # A child's kill for memory may be missing in the container's state.
         memory = bool(state["OOMKilled"]) or "oom" in seen
         code = state["ExitCode"]
-        killed = self._killed or self._timeout
-        lost = not killed and not memory and (code is None or "kill" in seen or _by_a_dying_daemon(code, seen))
+        killed = self._killed or self._timeout or self._cut_short
+        lost = self._cut_short or (not killed and not memory and self._is_lost(code, seen))
         self._log = self._read_logs()
         self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=killed, lost=lost)
 
+    def _is_lost(self, code: int | None, seen: set[str]) -> bool:
+        return code is None or "kill" in seen or self._by_a_dying_daemon(code, seen)
+
     def _events(self) -> set[str]:
         """What the daemon tells of the container's life: `start`; `oom`; `kill`, a signal sent through the daemon."""
-        filters = {"container": [self._id], "event": ["oom", "kill", "start"]}
+        found = self._ask({"container": [self._id], "event": ["oom", "kill", "start"]}, int(self._started) - 1)
+        return {str(event.get("Action", "")) for event in found}
+
+    def _ask(self, filters: dict[str, list[str]], since: int) -> list[dict[str, Any]]:
         # To this moment, not to a later second: the daemon keeps the answer open until then.
-        window = {"since": int(self._started) - 1, "until": f"{time.time():.6f}"}
-        events = retried(lambda: list(self._client.events(filters=filters, decode=True, **window)))
-        return {str(event.get("Action", "")) for event in events}
+        window = {"since": since, "until": f"{time.time():.6f}"}
+        ask = lambda: list(self._client.events(filters=filters, decode=True, **window))  # noqa: E731
+        found: list[dict[str, Any]] = settled(ask, fine=())
+        return found
+
+    def _by_a_dying_daemon(self, code: int, seen: set[str]) -> bool:
+        """A daemon that ends, ends its containers by SIGTERM or SIGKILL; the next one knows nothing of their start.
+
+        Nor does one that has seen much since: it keeps only its last events.
+        """
+        if code not in _ENDED or "start" in seen:
+            return False
+        return len(self._ask({}, 1)) < _KEPT_EVENTS
 
     def logs(self) -> bytes:
         """The last bytes of stdout and stderr, at most `limits.log`."""
@@ -128,12 +164,8 @@ class DockerSandbox:
         self.kill()
         remove = lambda: self._client.remove_container(self._id, force=True, v=True)  # noqa: E731
         settled(remove, fine=(_GONE, _NOT_RUNNING))
+        _docker_owner.forget(self._owner)
         self._closed = True
-
-
-def _by_a_dying_daemon(code: int, seen: set[str]) -> bool:
-    """A daemon that ends, ends its containers by SIGTERM or SIGKILL; the next one knows nothing of their start."""
-    return code in _ENDED and "start" not in seen
 
 
 def _memory_file(pid: int, container: str) -> Path | None:

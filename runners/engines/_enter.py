@@ -1,12 +1,13 @@
 """First program of a bubblewrap sandbox: enters the cgroups, gives up root, becomes bwrap.
 
 Run as `python -I -S _enter.py PLAN`; PLAN is JSON: `join` (files), `rlimits` (name → value), `binds`
-(host paths), `uid` (or null: stay who we are), `argv`, `cpus` (or null).
+(host paths), `tmpfs` (name → mount options), `uid` (or null: stay who we are), `argv`, `cpus` (or null).
 
 A sandbox should run under a user id that owns nothing, yet what it is shown may lie below a
 folder only root can enter. So root first binds those paths, in a mount namespace of its own, to
 `STAGE/0`, `STAGE/1`, …, which anybody can enter, and only then changes its user id. Nothing of that
-namespace outlives the sandbox.
+namespace outlives the sandbox. Only root can also give a sandbox file systems that count their files: they are
+mounted at `STAGE/NAME`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import sys
 
 STAGES = ("/mnt", "/srv", "/opt")
 _CLONE_NEWNS = 0x00020000
-_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x2, 0x4, 0x8
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
 def stage() -> str:
@@ -40,7 +42,7 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
     _check(result, f"mount {source} on {target}")
 
 
-def _stage(paths: list[str]) -> None:
+def _stage(paths: list[str], empty: dict[str, str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.unshare(_CLONE_NEWNS), "unshare the mount namespace")
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
@@ -54,6 +56,9 @@ def _stage(paths: list[str]) -> None:
         else:
             os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
         _mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND)
+    for name, options in empty.items():
+        os.mkdir(f"{folder}/{name}", 0o755)
+        _mount("touchstone", f"{folder}/{name}", "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, options)
 
 
 def main() -> None:
@@ -65,7 +70,7 @@ def main() -> None:
     if plan["cpus"] is not None:
         os.sched_setaffinity(0, plan["cpus"])
     if plan["uid"] is not None:
-        _stage(plan["binds"])
+        _stage(plan["binds"], plan["tmpfs"])
         os.setgroups([])
         os.setresgid(plan["uid"], plan["uid"], plan["uid"])
         os.setresuid(plan["uid"], plan["uid"], plan["uid"])

@@ -8,7 +8,7 @@ import socket
 from math import ceil
 from pathlib import Path
 
-from runners.engines.base import Job
+from runners.engines.base import Job, Limits
 
 UID = 65534
 SUBMISSION = "/submission"
@@ -42,6 +42,16 @@ def environment(job: Job) -> dict[str, str]:
     if job.channel is not None:
         fixed["TOUCHSTONE_SOCKET"] = SOCKET
     return {**fixed, **job.env}
+
+
+def inodes(limits: Limits) -> int:
+    """How many files /tmp may hold, and /dev/shm: an empty one costs the host memory, but none of the size."""
+    return 1024 + limits.tmp // 4096
+
+
+def shared_memory(limits: Limits) -> int:
+    """Bytes of /dev/shm."""
+    return min(limits.tmp, 64 * 2**20)
 
 
 def start_time(pid: int) -> str:

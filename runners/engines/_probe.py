@@ -6,6 +6,7 @@ Standard library only; its text is handed to `python -c`. `python -c TEXT memory
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import time
 
 _CLONE_NEWUSER = 0x10000000
+_PR_GET_NO_NEW_PRIVS = 39
 
 
 def _status(key: str) -> str:
@@ -46,23 +48,60 @@ def _can_list(path: str) -> bool:
         return False
 
 
+def _value(name: str, *arguments: object) -> int:
+    return int(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments))
+
+
 def _call(name: str, *arguments: object) -> bool:
-    return bool(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == 0)
+    return _value(name, *arguments) == 0
+
+
+def _files(folder: str, most: int) -> int:
+    """How many empty files fit, up to `most`."""
+    made = []
+    try:
+        for number in range(most):
+            made.append(f"{folder}/file-{number}")
+            with open(made[-1], "x"):
+                pass
+        return most
+    except OSError:
+        return len(made) - 1
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def _channel() -> bool:
+    """Whether the platform's socket, where there is one, can be reached."""
+    path = os.environ.get("TOUCHSTONE_SOCKET")
+    if path is None:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX) as talk:
+            talk.settimeout(2)
+            talk.connect(path)
+    except OSError:
+        return False
+    return True
 
 
 def look() -> dict[str, object]:
     """What this process is and can do."""
     with open("/proc/net/dev") as file:
         interfaces = [line.split(":")[0].strip() for line in file if ":" in line]
-    places = ("/x", "/usr/x", "/etc/x", "/submission/x", "/run/x", "/dev/x", "/var/tmp/x", "/opt/x")  # noqa: S108
+    folders = ("", "/usr", "/etc", "/submission", "/run", "/run/touchstone", "/dev", "/var/tmp", "/opt")  # noqa: S108
+    places = [f"{folder}/x" for folder in folders]
     return {
         "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "capabilities": _status("CapEff"),
-        "bounding": _status("CapBnd"), "no_new_privileges": _status("NoNewPrivs") == "1",
+        "bounding": _status("CapBnd"), "no_new_privileges": _value("prctl", _PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
         "seccomp": _status("Seccomp") == "2", "interfaces": interfaces,
         "connects": _can_connect(("1.1.1.1", 53)) or _can_connect(("172.17.0.1", 22)),
         "writable": [path for path in places if _can_write(path)], "tmp": _can_write("/tmp/x"),  # noqa: S108
         "host_root": _can_list("/root"), "docker_socket": os.path.exists("/var/run/docker.sock"),
         "processes": sum(name.isdigit() for name in os.listdir("/proc")),
+        "kernel": os.uname().release, "channel": _channel(), "files": _files("/tmp", 8192),  # noqa: S108
         "mounts": _call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
         "user_namespace": _call("unshare", _CLONE_NEWUSER), "environment": sorted(os.environ),
     }  # fmt: skip

@@ -18,7 +18,7 @@ _X86_64 = 0xC000003E
 _X32 = 0x40000000
 _CLONE, _CLONE3, _SOCKET, _SOCKETPAIR = 56, 435, 41, 53
 #: CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
-_NAMESPACES = 0x00000080 | 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+NAMESPACES = 0x00000080 | 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 
 DENIED = {
     "ptrace": 101, "syslog": 103, "vhangup": 153, "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161,
@@ -69,7 +69,7 @@ def program() -> bytes:
         _refuse(_CLONE3, errno.ENOSYS),
         _only_unix(_SOCKET), _only_unix(_SOCKETPAIR),
         _step(_JUMP_EQUAL, _CLONE, 0, 3), _step(_LOAD, _ARGUMENT),
-        _step(_JUMP_SET, _NAMESPACES, 0, 1), _step(_RETURN, _ERRNO | errno.EPERM),
+        _step(_JUMP_SET, NAMESPACES, 0, 1), _step(_RETURN, _ERRNO | errno.EPERM),
         _step(_RETURN, _ALLOW),
     ]  # fmt: skip
     return b"".join(steps)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runners.contract import EngineReport, ImagePull
 
@@ -51,6 +51,14 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """What an image says of itself: how it is started (entry point and arguments), and its labels."""
+
+    command: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,3 +148,10 @@ class Engine(Protocol):
         `keep` is asked after the sandboxes were listed, so that it may answer for the moment it is asked.
         """
         ...
+
+
+@runtime_checkable
+class ReadsImages(Protocol):
+    """An engine that can tell what an image says of itself."""
+
+    def image_config(self, image: str) -> ImageConfig: ...

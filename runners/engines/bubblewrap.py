@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from runners.contract import EngineReport
+from runners.contract import EngineReport, ImagePull
 from runners.engines import _bwrap_test, _enter, _limits, _runtime
 from runners.engines._bwrap_plan import HELPERS, MemoryFiles, plan
 from runners.engines._bwrap_sandbox import BubblewrapSandbox
@@ -39,6 +39,7 @@ class BubblewrapEngine:
     """
 
     name = "bubblewrap"
+    takes_images = False
 
     def __init__(self, *, cgroups: bool = True) -> None:
         self._cgroups = cgroups
@@ -60,6 +61,8 @@ class BubblewrapEngine:
         """
         if job.image is not None:
             raise _no_images("run an image")
+        if job.gpus:
+            raise RetryableError("bubblewrap shows no GPU to a sandbox: take docker on this node", code="engine_use")
         if self._binary is None:
             raise RetryableError("this node has no bwrap", code="engine_missing")
         group = Cgroup.create(_group_name(job), job.limits, helpers=HELPERS) if self._cgroups else None
@@ -69,6 +72,13 @@ class BubblewrapEngine:
             if group is not None:
                 group.remove()
             raise
+
+    def adopt(self, job: Job) -> None:
+        """Always None: a sandbox of this engine ends with its supervisor."""
+
+    def pull_image(self, pull: ImagePull, *, limit: int) -> str:
+        """Always raises `RetryableError`: this engine has no images, another node's may."""
+        raise _no_images(f"pull {pull.reference}")
 
     def load_image(self, archive: Path, *, limit: int) -> str:
         """Always raises `RetryableError`: this engine has no images, another node's may."""
@@ -139,7 +149,7 @@ def _await_boot(sandbox: BubblewrapSandbox, descriptor: int) -> None:
 
 
 def _no_images(what: str) -> RetryableError:
-    return RetryableError(f"This node has no container engine: it cannot {what}.", code="no_container_engine")
+    return RetryableError(f"This node has no container engine: it cannot {what}.", code="engine_use")
 
 
 def _safe(text: str) -> str:

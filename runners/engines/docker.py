@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, DockerException
-from docker.types import LogConfig, Mount, Ulimit
 from docker.utils import kwargs_from_env
 
 from docker import APIClient
-from runners.contract import EngineReport, Verdict
-from runners.engines import _docker_images, _docker_test, _limits
-from runners.engines._docker_api import explain, retried, settled, start_fault
+from runners.contract import EngineReport, ImagePull, Verdict
+from runners.engines import (
+    RUNTIME_SETTING,
+    _docker_adopt,
+    _docker_images,
+    _docker_owner,
+    _docker_runtime,
+    _docker_test,
+    _limits,
+)
+from runners.engines._docker_api import LOST, explain, retried, settled, start_fault
+from runners.engines._docker_runtime import Runtime
 from runners.engines._docker_sandbox import DockerSandbox
-from runners.engines.base import Job
+from runners.engines._docker_settings import settings
+from runners.engines.base import ImageConfig, Job
 from runners.errors import ParticipantFault, RetryableError
 from runners.registry import engine
 
@@ -26,22 +34,31 @@ BASE_IMAGE = "touchstone/base:1"
 RUNTIME_IMAGE = "touchstone/runtime:1"
 _TIMEOUT = 120
 _CONFLICT, _GONE = 409, 404
-_PERIOD = 100_000
-#: Free bytes that images of finished runs leave to others.
-_ROOM = 32 * 2**30
+#: A worker that was killed may come back and take its container over: others leave it for so many seconds.
+_ORPHAN_S = 60.0
 
 
 @engine("docker")
 class DockerEngine:
-    """`runtime` is the image of jobs that name none: the platform's own Python."""
+    """`runtime` is the image of jobs that name none: the platform's own Python.
+
+    `runtime_name` is what the daemon starts containers with, as its settings name it (`runc`, `runsc`); by default
+    TOUCHSTONE_DOCKER_RUNTIME, and where that is empty the daemon's own choice.
+    """
 
     name = "docker"
+    takes_images = True
 
-    def __init__(self, *, runtime: str = RUNTIME_IMAGE, base: str = BASE_IMAGE) -> None:
+    def __init__(
+        self, *, runtime: str = RUNTIME_IMAGE, base: str = BASE_IMAGE, runtime_name: str | None = None
+    ) -> None:
         self._runtime = runtime
         self._base = base
+        self._wanted = os.environ.get(RUNTIME_SETTING, "").strip() if runtime_name is None else runtime_name
+        self._found: Runtime | None = None
         self._api: APIClient | None = None
         self._owner = 0
+        self._orphans: dict[str, float] = {}
 
     @property
     def client(self) -> APIClient:
@@ -50,12 +67,17 @@ class DockerEngine:
         A node forks its workers and judges: two processes on one inherited connection would read each other's answers.
         """
         if self._api is None or self._owner != os.getpid():
-            try:
-                self._api = APIClient(timeout=_TIMEOUT, **kwargs_from_env())
-            except DockerException as error:
-                raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
+            # A daemon that answered before is only being restarted; one that never did is not waited for.
+            self._api = retried(_connect) if self._found is not None else _connect_once()
             self._owner = os.getpid()
         return self._api
+
+    @property
+    def container_runtime(self) -> Runtime:
+        """What containers are started with. Raises `RetryableError` where the daemon does not have it."""
+        if self._found is None:
+            self._found = _docker_runtime.find(self.client, self._wanted)
+        return self._found
 
     def close(self) -> None:
         """Hang up. Running sandboxes stay."""
@@ -73,18 +95,30 @@ class DockerEngine:
         Raises `ParticipantFault` where the image itself cannot be started, else `RetryableError`.
         """
         started = time.time()
-        if job.image is not None:
-            self._refuse_volumes(job.image)
-        container = self._create(job)
+        words = self._checked(job.image) if job.image is not None else []
+        container = self._create(job, words)
         try:
-            retried(lambda: self.client.start(container))
+            self._begin(container)
         except APIError as error:
             self._remove(container)
-            raise start_fault(error, foreign=job.image is not None) from error
+            raise start_fault(error, foreign=job.image is not None, words=words) from error
         except BaseException:
             self._remove(container)
             raise
-        return DockerSandbox(self.client, container, job.limits, started=started)
+        owner = _docker_owner.beside(job.channel)
+        return DockerSandbox(self.client, container, job.limits, started=started, owner=owner)
+
+    def adopt(self, job: Job) -> DockerSandbox | None:
+        """Take over the running container of an earlier attempt of this run, whose supervisor is gone.
+
+        None unless it is what `start` would start: same image, command, limits, folders (by inode) and devices, and at
+        least half of its time left. It keeps the end that was set at its start; ended there, it counts as lost.
+        """
+        return _docker_adopt.adopt(self.client, job, image=job.image or self._runtime, runtime=self.container_runtime)
+
+    def pull_image(self, pull: ImagePull, *, limit: int) -> str:
+        """Take an image from a registry by its digest; return its id. Raises `UserError`, `RetryableError`."""
+        return _docker_images.pull(self.client, pull, limit=limit)
 
     def load_image(self, archive: Path, *, limit: int) -> str:
         """Take a checked `docker save` archive; return its id, `sha256:…`. Raises `UserError`."""
@@ -94,51 +128,91 @@ class DockerEngine:
         """Whether the daemon holds `image` (id, digest or tag)."""
         return settled(lambda: self.client.inspect_image(image), fine=(_GONE,)) is not None
 
-    def image_used(self, image: str) -> None:
-        """Remove an image that came as an archive once the daemon's disk gets full; until then it is kept for others.
-
-        An image with a name is somebody's own, and one in use stays: the daemon refuses to remove it.
-        """
+    def image_config(self, image: str) -> ImageConfig:
+        """How an image is started and its labels. Raises `RetryableError` where the daemon does not hold it."""
         found = settled(lambda: self.client.inspect_image(image), fine=(_GONE,))
-        if found is None or found.get("RepoTags") or _has_room(settled(self.client.info, fine=())):
-            return
-        settled(lambda: self.client.remove_image(found["Id"]), fine=(_GONE, _CONFLICT))
+        if found is None:
+            raise RetryableError("the image is not on this node", code="image_missing")
+        told = found.get("Config") or {}
+        command = [*(told.get("Entrypoint") or ()), *(told.get("Cmd") or ())]
+        return ImageConfig(tuple(map(str, command)), told.get("Labels") or {})
+
+    def image_used(self, image: str) -> None:
+        """Keep a participant's image for its next run, and remove those used longest ago where there is no room."""
+        _docker_images.used(self.client, image)
 
     def reap(self, keep: Collection[str]) -> list[str]:
-        """Remove containers of this node's runs that are not in `keep`, and those of anybody past their deadline."""
+        """Remove containers of this node's runs that are not in `keep`, and those of anybody past their deadline.
+
+        Those of another node on this host go a minute after their worker did: it may come back and take them over.
+        """
         removed: list[str] = []
         found = settled(lambda: self.client.containers(all=True, filters={"label": "touchstone.run"}), fine=())
         for container in found:
-            labels = container["Labels"]
-            ours = labels.get("touchstone.node") == _limits.NODE and labels["touchstone.run"] not in keep
-            if ours or _limits.is_gone(labels.get("touchstone.worker", "")) or _is_late(labels):
-                self._remove(container["Id"])
-                removed.append(container["Names"][0].lstrip("/"))
+            file = _docker_owner.file_of(container.get("Mounts") or ())
+            if not self._is_left(container, file, keep):
+                continue
+            with _docker_owner.held(file):
+                if self._is_left(container, file, keep):
+                    self._remove(container["Id"])
+                    _docker_owner.forget(file)
+                    removed.append(container["Names"][0].lstrip("/"))
+        self._orphans = {key: since for key, since in self._orphans.items() if key in {c["Id"] for c in found}}
         return removed
 
-    def _refuse_volumes(self, image: str) -> None:
-        """A volume that an image declares is a folder of the host's disk: writable, without a limit."""
+    def _is_left(self, container: dict[str, Any], file: Path | None, keep: Collection[str]) -> bool:
+        labels: dict[str, str] = container["Labels"]
+        if _is_late(labels):
+            return True
+        if labels.get("touchstone.node") == _limits.NODE:
+            return labels["touchstone.run"] not in keep
+        if not _docker_owner.read(container["Id"], labels, file).is_gone:
+            self._orphans.pop(container["Id"], None)
+            return False
+        return time.monotonic() - self._orphans.setdefault(container["Id"], time.monotonic()) > _ORPHAN_S
+
+    def _checked(self, image: str) -> list[str]:
+        """What of an image's settings the daemon may quote. Refuses one that declares volumes.
+
+        A volume that an image declares is a folder of the host's disk: writable, without a limit.
+        """
         found = settled(lambda: self.client.inspect_image(image), fine=(_GONE,))
-        volumes = sorted((found or {}).get("Config", {}).get("Volumes") or ())
+        told = (found or {}).get("Config") or {}
+        volumes = sorted(told.get("Volumes") or ())
         if volumes:
             text = f"The image declares volumes ({', '.join(volumes)[:200]}); a sandbox can write /tmp only."
             hint = "Build it without VOLUME, from a base image without one."
             raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="image_volumes")
+        return [*(told.get("Entrypoint") or ()), *(told.get("Cmd") or ()), str(told.get("WorkingDir") or "")]
 
-    def _create(self, job: Job) -> str:
+    def _create(self, job: Job, words: list[str]) -> str:
         name = f"touchstone-{job.run}"
         for last in (False, True):
+            told = settings(self.client, job, image=job.image or self._runtime, runtime=self.container_runtime)
             try:
-                made = retried(lambda: self.client.create_container(name=name, **self._settings(job)))
+                made = retried(lambda told=told: self.client.create_container(name=name, **told))  # type: ignore[misc]
                 return str(made["Id"])
             except APIError as error:
                 status = error.response.status_code if error.response is not None else 0
                 if status == _GONE:
                     raise self._no_image(job, error) from error
                 if status != _CONFLICT or last:
-                    raise start_fault(error, foreign=job.image is not None) from error
+                    raise start_fault(error, foreign=job.image is not None, words=words) from error
                 self._replace(name, job)
         raise AssertionError("unreachable")
+
+    def _begin(self, container: str) -> None:
+        """Start it once: a daemon that was lost while it did so may have done it."""
+        asked = False
+
+        def begin() -> None:
+            nonlocal asked
+            if asked and self.client.inspect_container(container)["State"]["Status"] != "created":
+                return
+            asked = True
+            self.client.start(container)
+
+        retried(begin)
 
     def _no_image(self, job: Job, error: APIError) -> RetryableError:
         if job.image is None:
@@ -151,63 +225,28 @@ class DockerEngine:
         found = settled(lambda: self.client.inspect_container(name), fine=(_GONE,))
         if found is None:
             return
-        labels = found["Config"]["Labels"] or {}
-        older = int(labels.get("touchstone.attempt", "0")) < job.attempt
-        if not (older or _limits.is_gone(labels.get("touchstone.worker", "")) or not found["State"]["Running"]):
-            text = f"attempt {labels.get('touchstone.attempt')} of run {job.run} is still running on this node"
-            raise RetryableError(text, code="run_conflict")
-        self._remove(found["Id"])
+        file = _docker_owner.file_of(found.get("Mounts") or ())
+        with _docker_owner.held(file):
+            owner = _docker_owner.read(found["Id"], found["Config"]["Labels"] or {}, file)
+            if found["State"]["Running"] and not owner.is_gone and owner.attempt >= job.attempt:
+                text = f"attempt {owner.attempt} of run {job.run} is still running on this node"
+                raise RetryableError(text, code="run_conflict")
+            self._remove(found["Id"])
+            _docker_owner.forget(file)
 
     def _remove(self, container: str) -> None:
         settled(lambda: self.client.remove_container(container, force=True, v=True), fine=(_GONE, _CONFLICT))
 
-    def _settings(self, job: Job) -> dict[str, Any]:
-        limits = job.limits
-        deadline = int(time.time() + limits.seconds)
-        settings: dict[str, Any] = {
-            "image": job.image or self._runtime, "user": f"{_limits.UID}:{_limits.UID}", "hostname": "sandbox",
-            "environment": _limits.environment(job), "network_disabled": True, "host_config": self._host(job),
-            "healthcheck": {"test": ["NONE"]},  # an image's own would be run by the daemon, as often as it likes
-            "labels": {
-                **job.labels, "touchstone.run": job.run, "touchstone.attempt": str(job.attempt),
-                "touchstone.deadline": str(deadline), "touchstone.worker": _limits.worker_id(),
-                "touchstone.node": _limits.NODE,
-            },
-        }  # fmt: skip
-        if job.argv:
-            settings |= {"entrypoint": list(job.argv[:1]), "command": list(job.argv[1:])}
-        if job.image is None:
-            settings["working_dir"] = _limits.SUBMISSION if job.folder is not None else "/tmp"  # noqa: S108
-        if limits.seconds <= 0:
-            raise RetryableError("a job needs time to run", code="engine_use")
-        return settings
 
-    def _host(self, job: Job) -> Any:
-        limits = job.limits
-        shown = {_limits.SUBMISSION: job.folder, _limits.CHANNEL: job.channel}
-        mounts = [
-            Mount(target, str(folder.resolve()), type="bind", read_only=True)
-            for target, folder in shown.items()
-            if folder is not None
-        ]
-        log = {"max-size": f"{max(limits.log, 4096)}", "max-file": "2"}
-        return self.client.create_host_config(
-            network_mode="none", read_only=True, cap_drop=["ALL"], security_opt=["no-new-privileges"], init=True,
-            ipc_mode="private", tmpfs={"/tmp": f"size={limits.tmp},mode=1777,nosuid,nodev,noexec"},  # noqa: S108
-            shm_size=min(limits.tmp, 64 * 2**20), mem_limit=limits.memory, memswap_limit=limits.memory,
-            pids_limit=limits.pids, cpu_period=_PERIOD, cpu_quota=max(1000, int(limits.cpus * _PERIOD)),
-            ulimits=[
-                Ulimit(name="nofile", soft=limits.files, hard=limits.files),
-                Ulimit(name="fsize", soft=limits.tmp, hard=limits.tmp), Ulimit(name="core", soft=0, hard=0),
-            ],
-            log_config=LogConfig(type="json-file", config=log), mounts=mounts,
-        )  # fmt: skip
+def _connect() -> APIClient:
+    return APIClient(timeout=_TIMEOUT, **kwargs_from_env())
 
 
-def _has_room(info: dict[str, Any]) -> bool:
-    """Whether the daemon's disk has room for images to keep; unknown for a daemon on another host: then it has not."""
-    root = Path(str(info.get("DockerRootDir", "")))
-    return root.is_dir() and shutil.disk_usage(root).free >= _ROOM
+def _connect_once() -> APIClient:
+    try:
+        return _connect()
+    except (*LOST, DockerException) as error:
+        raise RetryableError(f"the Docker daemon does not answer: {error}", code="engine_gone") from error
 
 
 def _is_late(labels: dict[str, str]) -> bool:

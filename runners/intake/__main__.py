@@ -1,7 +1,8 @@
 """`python -m runners.intake KIND FILE --spec SPEC.json [--ids IDS.json]`
 
 KIND is predictions, model, container or code. SPEC.json is a competition (the JSON form of
-`CompetitionSpec`); IDS.json is a list of the ids of the split. Prints one line of JSON:
+`CompetitionSpec`); IDS.json is a list of the ids of the split. A FILE called pushed-image.json names an image in
+the platform's registry (`runners.intake.pushed`); artifacts get other names. Prints one line of JSON:
 {"ok", "defects": [{"code", "message", "where", "hint"}], "facts"}. Exit codes: 0 sound, 1 defects,
 2 could not be checked (the reason is on stderr).
 """
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from runners.intake.arrow import without_pandas
 from runners.intake.report import IntakeReport
+from runners.spec.images import PUSHED
 from runners.spec.models import CompetitionSpec, SubmissionKind
 
 
@@ -47,9 +49,16 @@ def check(
         from runners.intake.code import check_code
 
         return check_code(path)
+    resources, root_images = spec.submission.resources, spec.submission.root_images
+    if path.name == PUSHED:
+        from runners.intake.image_rules import Rules
+        from runners.intake.pushed import check_pushed
+
+        limit = spec.submission.size
+        return check_pushed(path, rules=Rules(resources, root_images, architecture), limit=limit)
     from runners.intake.container import check_container
 
-    return check_container(path, resources=spec.submission.resources, architecture=architecture)
+    return check_container(path, resources=resources, root_images=root_images, architecture=architecture)
 
 
 def main(argv: list[str] | None = None) -> int:

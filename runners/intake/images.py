@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from runners.data.sniff import sniff
 from runners.intake.streams import COMPRESSION_ERRORS, CappedReader, open_archive
 from runners.spec.bundle import ArchiveError
 from runners.spec.defects import Defect, shortened
@@ -53,7 +54,8 @@ def open_image(path: Path, *, limit: int) -> Iterator[Iterator[tuple[tarfile.Tar
         ArchiveError: not a tar, damaged, too large, or an entry that `docker save` never writes.
     """
     with open_archive(path) as raw:
-        capped = CappedReader(raw, limit=limit, what="the archive")
+        packed = path.stat().st_size if sniff(path) == "gzip" else 0
+        capped = CappedReader(raw, limit=limit, what="the archive", packed=packed)
         try:
             with tarfile.open(fileobj=capped, mode="r|", tarinfo=_BoundedInfo, bufsize=2**20) as archive:  # type: ignore[call-overload]
                 yield _entries(archive)
@@ -153,7 +155,7 @@ def one_image(manifest: Any) -> dict[str, Any]:
     if not isinstance(manifest, list) or not all(isinstance(image, dict) for image in manifest):
         raise ArchiveError([Defect("json", "is not a list of images", "manifest.json", hint=_SAVE)])
     if len(manifest) != 1:
-        names = shortened([tag for image in manifest for tag in image.get("RepoTags") or ["(no name)"]], limit=5)
+        names = shortened([tag for image in manifest for tag in _tags(image) or ["(no name)"]], limit=5)
         text = f"the archive must hold one image, it holds {len(manifest)}: {names}"
         raise ArchiveError([Defect("images", text, "manifest.json", hint="Save one image only.")])
     image: dict[str, Any] = manifest[0]
@@ -161,7 +163,13 @@ def one_image(manifest: Any) -> dict[str, Any]:
     named = [image.get("Config"), *(layers if isinstance(layers, list) else [None])]
     if not all(isinstance(name, str) and _FILE.fullmatch(name) for name in named):
         raise ArchiveError([Defect("json", "names files that are no parts of an image", "manifest.json", hint=_SAVE)])
-    return {"Config": image["Config"], "RepoTags": image.get("RepoTags"), "Layers": image["Layers"]}
+    return {"Config": image["Config"], "RepoTags": _tags(image), "Layers": image["Layers"]}
+
+
+def _tags(image: dict[str, Any]) -> list[str]:
+    """The names an image was saved under: shown, and never used."""
+    tags = image.get("RepoTags")
+    return [str(tag)[:200] for tag in tags] if isinstance(tags, list) else []
 
 
 def config_digest(image: dict[str, Any]) -> str:

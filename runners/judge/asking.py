@@ -36,8 +36,3 @@ def predict_all(
         out[rows] = model.predict(np.ascontiguousarray(x[rows]))
         progress("predict", (start + rows.size) / x.shape[0])
     return out
-
-
-def try_sample(model: Model, x: Inputs) -> None:
-    """Ask for one batch of the sample: a submission that cannot answer it is not asked for more."""
-    model.predict(np.ascontiguousarray(x[: batch_items(x)]))

@@ -20,8 +20,11 @@ _PACKAGES = (
 )
 
 
-def environment(*, seed: int, engine: str) -> dict[str, JsonValue]:
-    """Versions, processor, load and seed. `commit` is there where the installation names one."""
+def environment(*, seed: int, engine: str, neighbours: int = 0, gpus: tuple[str, ...] = ()) -> dict[str, JsonValue]:
+    """Versions, processor, load and seed. `commit` is there where the installation names one.
+
+    `neighbours`: other runs that shared the machine; timings of a run that had some are not comparable.
+    """
     found: dict[str, JsonValue] = {
         "python": platform.python_version(),
         "packages": {name: known for name in _PACKAGES if (known := _version(name)) is not None},
@@ -33,7 +36,10 @@ def environment(*, seed: int, engine: str) -> dict[str, JsonValue]:
         "threads": _threads(),
         "seed": seed,
         "engine": engine,
+        "neighbours": neighbours,
     }
+    if gpus:
+        found["gpus"] = list(gpus)
     commit = os.environ.get("TOUCHSTONE_COMMIT", "")
     return found | ({"commit": commit} if commit else {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ _STEP = 0.05
 
 
 class Recorder:
-    """Emits events and adds up the seconds of each stage."""
+    """Emits events, one at a time, and adds up the seconds of each stage."""
 
     def __init__(self, emit: Callable[[RunEvent], None]) -> None:
         self._emit = emit
+        self._lock = threading.Lock()
         self._stage = ""
         self._told: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
@@ -48,6 +50,12 @@ class Recorder:
         """Tell something worth keeping in the run's history."""
         self._send("note", message, data or {})
 
+    def log(self, text: str, public: bool) -> None:
+        """Tell what the submission wrote. `public`: before it met any secret input. Called from another thread."""
+        self._send("log", text, {"public": public})
+
     def _send(self, kind: str, message: str, data: dict[str, JsonValue]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._emit(RunEvent.model_validate({"at": at, "kind": kind, "message": message, "data": data}))
+        event = RunEvent.model_validate({"at": at, "kind": kind, "message": message, "data": data})
+        with self._lock:
+            self._emit(event)

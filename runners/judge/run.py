@@ -9,20 +9,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
-from runners.context import MetricContext
+from runners.context import FloatArray, Inputs, MetricContext
 from runners.contract import MetricResult, RunEvent, RunResult, RunSpec, Verdict
 from runners.data import Split, load_split
 from runners.engines.base import Engine
 from runners.errors import RetryableError, RunFault, ScorerFault
-from runners.judge.asking import predict_all, try_sample
+from runners.judge.asking import predict_all
+from runners.judge.consistency import ask_again
 from runners.judge.environment import environment
+from runners.judge.livelog import LiveLog, text
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
+from runners.judge.sample import Pace, duration, estimate, too_slow, try_sample
 from runners.judge.submission import Startable, only_file, prepare
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel, open_model
 from runners.spec.models import SubmissionKind
+
+#: Once the answers have taken this share of a run's time, nothing is asked that no metric needs.
+_SHORT_OF_TIME = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,27 @@ class LocalFiles:
     submission: Path
 
 
+@dataclass(frozen=True)
+class Place:
+    """What the node gives an attempt besides files.
+
+    `lasting`: a folder that outlives a killed attempt, so that the next one finds the sandbox it left running.
+    `gpus`: devices by UUID that are this run's alone. `neighbours`: how many other runs share the machine now.
+    """
+
+    lasting: Path | None = None
+    gpus: tuple[str, ...] = ()
+    neighbours: Callable[[], int] = lambda: 0
+
+
 @dataclass
 class _Outcome:
     """What there is to report so far; it stays where a fault ends the run."""
 
     results: list[MetricResult] = field(default_factory=list)
     log: str = ""
+    sample_log: str = ""
+    estimated: float | None = None
     peak_memory: int | None = None
 
 
@@ -50,27 +72,30 @@ def evaluate(
     engine: Engine | None,
     workdir: Path,
     emit: Callable[[RunEvent], None],
+    place: Place | None = None,
 ) -> RunResult:
     """Evaluate one submission. Faults of the participant or organiser come back as a verdict.
 
     Args:
         engine: what runs foreign code; None only where the submission is a file of predictions.
         workdir: an empty folder of this attempt's own.
-        emit: takes each event as it happens.
+        emit: takes each event as it happens, one at a time; log lines come from another thread.
+        place: default: nothing that outlives the attempt, no devices, no neighbours.
 
     Raises:
         RetryableError: the platform's surroundings failed.
     """
     record, outcome = Recorder(emit), _Outcome()
+    place = place or Place()
+    neighbours = place.neighbours()
     fault: RunFault | None = None
     try:
         if spec.submission.kind is SubmissionKind.PREDICTIONS:
             _judge_file(spec, files, record, outcome)
         else:
-            _judge_model(spec, files, engine, workdir, record, outcome)
+            _judge_model(spec, files, engine, workdir, place, record, outcome)
     except RunFault as error:
         fault = error
-        outcome.log = outcome.log or _text(error.log)
     return RunResult(
         run=spec.run,
         attempt=spec.attempt,
@@ -80,10 +105,15 @@ def evaluate(
         hint="" if fault is None else fault.hint,
         results=tuple(outcome.results),
         stages=record.seconds,
-        environment=environment(seed=spec.seed, engine="" if engine is None else engine.name),
+        environment=environment(
+            seed=spec.seed, engine="" if engine is None else engine.name,
+            neighbours=max(neighbours, place.neighbours()), gpus=place.gpus,
+        ),
         peak_memory=outcome.peak_memory,
         log=outcome.log,
-    )
+        sample_log=outcome.sample_log,
+        estimated_seconds=None if outcome.estimated is None else round(outcome.estimated, 3),
+    )  # fmt: skip
 
 
 def _judge_file(spec: RunSpec, files: LocalFiles, record: Recorder, outcome: _Outcome) -> None:
@@ -97,7 +127,13 @@ def _judge_file(spec: RunSpec, files: LocalFiles, record: Recorder, outcome: _Ou
 
 
 def _judge_model(
-    spec: RunSpec, files: LocalFiles, engine: Engine | None, workdir: Path, record: Recorder, outcome: _Outcome
+    spec: RunSpec,
+    files: LocalFiles,
+    engine: Engine | None,
+    workdir: Path,
+    place: Place,
+    record: Recorder,
+    outcome: _Outcome,
 ) -> None:
     if engine is None:
         raise RetryableError("This node has no engine that may run foreign code.", code="no_engine")
@@ -111,23 +147,48 @@ def _judge_model(
             hint="Add inputs to the split, or accept predictions only.",
         )
     with record.stage("prepare"):
-        startable = prepare(spec, files.submission, engine=engine, workdir=workdir)
+        startable = prepare(spec, files.submission, engine=engine, workdir=_files_folder(spec, workdir, place))
+    log = LiveLog(record.log, limit=spec.resources.log)
     with ExitStack() as stack:
         stack.callback(_give_back, startable, engine, record)
-        deadline = time.monotonic() + spec.resources.time
-        with record.stage("start"):
-            model = stack.enter_context(_open(spec, startable, engine, workdir, deadline))
-        stack.callback(_keep, model, outcome)
-        _ask_and_measure(spec, split, sample, ctx, model, record, outcome)
+        stack.callback(log.end)
+        started = time.monotonic()
+        deadline = started + spec.resources.time
+        try:
+            with record.stage("start"):
+                model = _open(spec, startable, engine, workdir, place, deadline, log)
+        except RunFault as fault:
+            # All of it was written before anything was asked.
+            outcome.log = outcome.sample_log = text(fault.log)
+            raise
+        stack.callback(_keep, model, log, outcome)
+        stack.enter_context(model)  # closed first: only then has the last of what it wrote arrived
+        if model.adopted:
+            record.note("The submission was still running since the last attempt and was taken over.")
+        pace = _smoke(spec, split, sample, model, log, record, outcome)
+        if pace is not None:
+            _foresee(spec, split, model, pace, record, outcome, elapsed=time.monotonic() - started - model.waited)
+        _ask_and_measure(spec, split, ctx, model, record, outcome)
 
 
-def _open(spec: RunSpec, startable: Startable, engine: Engine, workdir: Path, deadline: float) -> ServedModel:
+def _files_folder(spec: RunSpec, workdir: Path, place: Place) -> Path:
+    """Where the submission's own files are put: a sandbox that is taken over later still reads them there."""
+    if place.lasting is None:
+        return workdir
+    folder = place.lasting / f"{spec.run}.files"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _open(
+    spec: RunSpec, startable: Startable, engine: Engine, workdir: Path, place: Place, deadline: float, log: LiveLog
+) -> ServedModel:
     if spec.input is None:
         raise RuntimeError("the caller checks that there is an input")
     return open_model(
         engine, kind=spec.submission.kind, folder=startable.folder, image=startable.image,
         input=spec.input, task=spec.task, resources=spec.resources, run=spec.run, attempt=spec.attempt,
-        workdir=workdir, deadline=deadline,
+        workdir=workdir, deadline=deadline, lasting=place.lasting, gpus=place.gpus, watch=log.watch,
     )  # fmt: skip
 
 
@@ -141,38 +202,100 @@ def _give_back(startable: Startable, engine: Engine, record: Recorder) -> None:
         record.note(f"The image stays on the node: {error.message}")
 
 
-def _keep(model: ServedModel, outcome: _Outcome) -> None:
-    """What the sandbox said and used: taken before it is closed, however the run ended."""
-    outcome.log = _text(model.logs())
+def _keep(model: ServedModel, log: LiveLog, outcome: _Outcome) -> None:
+    """What the sandbox said and used: it can be asked after its end, however the run ended."""
+    log.end()
+    last = model.logs()
+    outcome.log = text(log.kept(last))
+    outcome.sample_log = outcome.log if log.public is None else log.public
     outcome.peak_memory = model.peak_memory()
 
 
-def _text(log: bytes) -> str:
-    """The server keeps a log as text, where a NUL has no place."""
-    return log.decode("utf-8", "replace").replace("\x00", "\ufffd")
-
-
-def _ask_and_measure(
+def _smoke(
     spec: RunSpec,
     split: Split,
     sample: Split | None,
-    ctx: MetricContext,
     model: ServedModel,
+    log: LiveLog,
     record: Recorder,
     outcome: _Outcome,
+) -> Pace | None:
+    """The public sample first: does it answer, fit in memory, and how fast? None where there is nothing to try."""
+    if split.inputs is None:
+        raise RuntimeError("the caller checks that there are inputs")
+    if spec.split.visibility == "public":
+        record.note("All data of this phase are public, so the submission is asked them at once.")
+        return None  # and all of the log is public
+    if sample is None or sample.inputs is None or sample.inputs.shape[0] == 0 or spec.sample is None:
+        outcome.sample_log = log.end_of_public()
+        record.note("The competition has no public sample that the submission could be tried on first.")
+        return None
+    if spec.sample.visibility != "public":
+        outcome.sample_log = log.end_of_public()
+        record.note(
+            "The competition's sample is not public, so the log of its questions is no more open than the rest."
+        )
+    with record.stage("sample"):
+        pace = try_sample(model, sample.inputs, split.inputs, limit=spec.resources.time)
+    if spec.sample.visibility == "public":
+        outcome.sample_log = log.end_of_public()
+    return pace
+
+
+def _foresee(
+    spec: RunSpec,
+    split: Split,
+    model: ServedModel,
+    pace: Pace,
+    record: Recorder,
+    outcome: _Outcome,
+    *,
+    elapsed: float,
+) -> None:
+    """Say how long the run will take. Raises `ParticipantFault` where it cannot end in time."""
+    found, limit = estimate(spec, model, pace, items=split.ids.shape[0], elapsed=elapsed), spec.resources.time
+    outcome.estimated = found.expected
+    data: dict[str, JsonValue] = {"estimated_seconds": round(found.expected, 3), "limit_seconds": limit}
+    peak = model.peak_memory()
+    used = ""
+    if peak is not None:
+        data |= {"peak_memory": peak, "memory_limit": spec.resources.memory}
+        used = f" It has used {peak / 2**20:.0f} of {spec.resources.memory / 2**20:.0f} MiB of memory so far."
+    late = " It may not end in time." if found.expected > limit else ""
+    record.note(
+        f"The sample was answered; the whole run will take about {duration(found.expected)} "
+        f"of at most {duration(limit)}.{late}{used}",
+        data,
+    )
+    fault = too_slow(found, limit)
+    if fault is not None:
+        raise fault
+
+
+def _ask_and_measure(
+    spec: RunSpec, split: Split, ctx: MetricContext, model: ServedModel, record: Recorder, outcome: _Outcome
 ) -> None:
     if split.inputs is None:
         raise RuntimeError("the caller checks that there are inputs")
-    if sample is not None and sample.inputs is not None:
-        with record.stage("sample"):
-            try_sample(model, sample.inputs)
     with record.stage("predict"):
         probabilities = predict_all(
             model, split.inputs, classes=len(spec.task.classes), rng=ctx.rng("judge.order"), progress=record.progress
         )
+    _look_for_moods(spec, ctx, split.inputs, probabilities, model, record)
     predictions = probabilities.argmax(axis=1).astype(np.int64)
     asked = replace(ctx, predictions=predictions, probabilities=probabilities, inputs=split.inputs, model=model)
     measure_all(spec, asked, record, outcome.results)
+
+
+def _look_for_moods(
+    spec: RunSpec, ctx: MetricContext, x: Inputs, probabilities: FloatArray, model: ServedModel, record: Recorder
+) -> None:
+    """Note where the same question is not always answered the same; not where time is short."""
+    if record.seconds.get("predict", 0.0) > _SHORT_OF_TIME * spec.resources.time:
+        return
+    found = ask_again(model, x, probabilities, rng=ctx.rng("judge.consistency"))
+    if found.message:
+        record.note(found.message, found.data)
 
 
 def _context(spec: RunSpec, split: Split, record: Recorder) -> MetricContext:

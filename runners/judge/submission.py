@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
 
     Args:
         submission: folder with the artifact as it was uploaded.
-        workdir: folder of this attempt; `submission` below it is made here.
+        workdir: folder of this attempt or run; `submission` below it is made here, unless an attempt before did.
 
     Raises:
         ParticipantFault: invalid_output, where the artifact cannot be used.
@@ -51,9 +52,13 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
     """
     kind = spec.submission.kind
     if kind is SubmissionKind.CONTAINER:
-        return Startable(image=_image(spec, submission, engine), loaded=not spec.submission.image)
-    target = workdir / "submission"
+        loaded = spec.submission.pull is not None or not spec.submission.image
+        return Startable(image=_image(spec, submission, engine), loaded=loaded)
+    target, ready = workdir / "submission", workdir / "submission.ready"
     artifact = only_file(submission, what=kind.value)
+    if ready.exists():
+        return Startable(folder=target)  # a sandbox that still runs may read it: it is left as it is
+    shutil.rmtree(target, ignore_errors=True)
     if kind is SubmissionKind.CODE:
         try:
             extract_zip(artifact, target)
@@ -61,14 +66,17 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
             raise _refused(f"The zip cannot be unpacked: {error}.", "Zip the folder's contents anew.") from error
         if not (target / _MAIN).is_file():
             raise _refused(f"There is no {_MAIN} at the top of the zip.", "Zip the contents of the folder that has it.")
-        return Startable(folder=target)
-    target.mkdir(parents=True)
-    _place(artifact, target / _MODEL_FILE)
+    else:
+        target.mkdir(parents=True)
+        _place(artifact, target / _MODEL_FILE)
+    ready.touch()
     return Startable(folder=target)
 
 
 def _image(spec: RunSpec, submission: Path, engine: Engine) -> str:
-    named = spec.submission.image
+    named, pull = spec.submission.image, spec.submission.pull
+    if pull is not None:
+        return _taken(lambda: engine.pull_image(pull, limit=spec.resources.image))
     if named:
         if not engine.has_image(named):
             # Another node may hold it: what a node lacks is never the participant's fault.
@@ -78,8 +86,14 @@ def _image(spec: RunSpec, submission: Path, engine: Engine) -> str:
                 code="image_missing",
             )
         return named
+    archive = only_file(submission, what="container")
+    return _taken(lambda: engine.load_image(archive, limit=spec.resources.image))
+
+
+def _taken(take: Callable[[], str]) -> str:
+    """What the engine gives for an image; what it refuses is the participant's to mend."""
     try:
-        return engine.load_image(only_file(submission, what="container"), limit=spec.resources.image)
+        return take()
     except ArchiveError as error:
         raise _refused(f"The image archive cannot be used: {error}.", "Make it anew with `docker save`.") from error
     except ParticipantFault:

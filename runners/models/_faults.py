@@ -14,7 +14,10 @@ from runners.spec.models import ResourceSpec
 
 _TAIL = 600
 #: What Python, torch and onnxruntime say when memory is refused: such a process may live on.
-_REFUSED = ("MemoryError", "can't allocate memory", "Failed to allocate memory", "Cannot allocate memory", "bad_alloc")
+_REFUSED = (
+    "MemoryError", "can't allocate memory", "Failed to allocate memory", "Cannot allocate memory", "bad_alloc",
+    "out of memory", "Out of memory", "OutOfMemory", "Unable to allocate",
+)  # fmt: skip
 
 
 def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault | RetryableError:
@@ -47,7 +50,7 @@ def from_channel(
         return ParticipantFault(Verdict.CRASH, text, hint="Keep the connection open until the platform closes it.")
     if isinstance(error, ServerError):
         # Not its text: it has seen inputs that may be hidden, and its log is shown only as far as the phase allows.
-        if any(words in str(error) for words in _REFUSED):
+        if refused_memory(error):
             return from_exit(Exit(None, memory=True), resources, queries=queries)
         text = f"The submission answered with an error (status {error.status}) after {queries} items."
         hint = "The traceback is in its log. Try it at home: run it without TOUCHSTONE_SOCKET and ask it with curl."
@@ -64,6 +67,11 @@ def from_channel(
     if error.detail and not starting:
         hint += " The end of its log says what it sent."
     return ParticipantFault(Verdict.INVALID_OUTPUT, text, hint=hint)
+
+
+def refused_memory(error: ChannelError) -> bool:
+    """Whether the submission lives and says that it had no memory for what it was asked."""
+    return isinstance(error, ServerError) and error.status >= 500 and any(words in str(error) for words in _REFUSED)
 
 
 def is_broken(error: ChannelError) -> bool:

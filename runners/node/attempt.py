@@ -6,27 +6,33 @@ import shutil
 import time
 import traceback
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from runners.contract import EngineReport, RunEvent, RunResult, RunSpec
+from runners.contract import EngineReport, RunEvent, RunResult, RunSpec, Verdict
 from runners.engines.base import Engine
 from runners.errors import RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
-from runners.node.leftovers import LiveRuns, attempt_folder
-from runners.node.process import JudgeProcess, bug_result, platform_result
+from runners.node.ledger import Ledger
+from runners.node.leftovers import attempt_folder, forget, reap
+from runners.node.process import JudgeProcess, bug_result, os_result, platform_result
 from runners.spec.models import SubmissionKind
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two looks at the lease; the answer also says whether to cancel.
-_RENEW_S = 2.0
+#: Seconds between two looks at the lease; the answer also says whether to cancel, which is done within two.
+_RENEW_S = 1.0
 _FLUSH_S = 0.5
+_LOOK_S = 0.25
 #: Beyond the run's own limit, for metrics the judge computes by itself; less than the server's own margin (600 s).
 _JUDGE_MARGIN_S = 480.0
-_MOST_EVENTS = 2000
+_MOST_EVENTS = 5000
+#: A server that restarts must not cost a run its history, nor its score for the sake of that.
+_EVENTS_PATIENCE_S = 120.0
+_LONGEST_LOG = 2**16
 
 
 class _Cancelled(Exception):
@@ -35,7 +41,12 @@ class _Cancelled(Exception):
 
 @dataclass
 class Attempt:
-    """Supervises one claimed run."""
+    """Supervises one claimed run.
+
+    `lasting`: folder of what a run keeps between attempts, so that the next one takes its sandbox over.
+    `ledger`: what this node's runs may use together. `gpus`: devices leased for this run.
+    `fault`: after `perform`, the code of a fault of the platform, or nothing.
+    """
 
     spec: RunSpec
     client: NodeClient
@@ -44,7 +55,14 @@ class Attempt:
     cache: Cache
     directory: Path
     judge_memory: int
+    lasting: Path | None = None
+    ledger: Ledger | None = None
+    gpus: tuple[str, ...] = ()
+    fault: str = ""
     _pending: list[RunEvent] = field(default_factory=list)
+    _number: int = 0
+    _tried: int = 0
+    _dropped: int = 0
     _renewed: float = field(default_factory=time.monotonic)
     _flushed: float = field(default_factory=time.monotonic)
 
@@ -53,14 +71,18 @@ class Attempt:
         folder = attempt_folder(self.directory, self.spec)
         try:
             result = self._result(folder)
-            while self._pending and self._flush(force=True):
-                continue
+            self.fault = result.code if result.verdict is Verdict.PLATFORM and result.code != "cancelled" else ""
+            self._tell_all()
             self._report(result)
             log.info("reported", run=self.spec.run, attempt=self.spec.attempt, verdict=result.verdict.value)
         except Fenced as fence:
             log.warning("fenced", run=self.spec.run, attempt=self.spec.attempt, reason=str(fence))
         finally:
+            if self.lasting is not None:
+                forget(self.lasting, self.spec.run)
             shutil.rmtree(folder, ignore_errors=True)
+            if self.ledger is not None:
+                self.ledger.leave()
             self.cache.trim()
 
     def _report(self, result: RunResult) -> None:
@@ -80,9 +102,7 @@ class Attempt:
         except RetryableError as error:
             return platform_result(self.spec, code=error.code, message=error.message)
         except OSError as error:
-            log.error("node failed", run=self.spec.run, attempt=self.spec.attempt, trace=traceback.format_exc())
-            why = error.strerror or type(error).__name__
-            return platform_result(self.spec, code="node_failed", message=f"The node could not carry it out: {why}.")
+            return os_result(self.spec, error)
         except Exception:
             return bug_result(self.spec, where="the node")
 
@@ -90,8 +110,9 @@ class Attempt:
         started = time.monotonic()
         self._fetch(folder)
         fetched = time.monotonic() - started
+        waited = self._wait_for_room()
         result = self._judge(folder)
-        stages = {"fetch": round(fetched, 4), **result.stages}
+        stages = {"fetch": round(fetched, 4), **({"wait": round(waited, 4)} if waited else {}), **result.stages}
         # A prediction file is read, not run: no engine had a part in its score.
         report = self.report if self.spec.submission.kind != SubmissionKind.PREDICTIONS else None
         return result.model_copy(update={"stages": stages, "engine": report})
@@ -115,19 +136,33 @@ class Attempt:
         if self._keep_lease():
             raise _Cancelled
 
+    def _wait_for_room(self) -> float:
+        """Seconds until the runs of this node leave room for this one; the lease is kept meanwhile."""
+        if self.ledger is None or self.ledger.admit(self.spec):
+            return 0.0
+        started = time.monotonic()
+        while not self.ledger.admit(self.spec):
+            self._hold()
+            time.sleep(_LOOK_S)
+        return time.monotonic() - started
+
     def _judge(self, folder: Path) -> RunResult:
         resources = self.spec.resources
         deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
-        judge = JudgeProcess(spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory)
+        deadline += float(getattr(self.engine, "patience", 0.0))  # what a cluster's queue may take
+        judge = JudgeProcess(
+            spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory, lasting=self.lasting,
+            gpus=self.gpus, ledger=self.ledger,
+        )  # fmt: skip
         ended = False
         try:
             while time.monotonic() < deadline:
-                message = judge.receive(_FLUSH_S)
+                message = judge.receive(_LOOK_S)
                 if isinstance(message, RunResult):
                     ended = True
                     return message
-                if isinstance(message, RunEvent) and len(self._pending) < _MOST_EVENTS:
-                    self._pending.append(message)
+                if isinstance(message, RunEvent):
+                    self._note(message)
                 self._hold()
                 self._flush()
             return platform_result(self.spec, code="judge_timeout", message="The judge did not finish in time.")
@@ -140,12 +175,40 @@ class Attempt:
             if not ended:
                 self._reap()
 
+    def _note(self, event: RunEvent) -> None:
+        """Keep an event until it is sent. Each has a number, so that one that arrives twice is known again."""
+        last = self._pending[-1] if len(self._pending) > self._tried else None
+        if last is not None and _may_join(last, event):
+            self._pending[-1] = last.model_copy(update={"message": last.message + event.message})
+        elif len(self._pending) < _MOST_EVENTS:
+            self._number += 1
+            self._pending.append(event.model_copy(update={"data": {**event.data, "n": self._number}}))
+        else:
+            self._dropped += 1
+
+    def _tell_all(self) -> None:
+        """Send every event before the result, which ends the attempt; a server that is away is waited for."""
+        self._tell_dropped()
+        deadline = time.monotonic() + _EVENTS_PATIENCE_S
+        while self._pending and time.monotonic() < deadline:
+            if not self._flush(force=True):
+                self._keep_lease()
+                time.sleep(_LOOK_S)
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            text = f"The server was away for so long that {self._dropped} later events were not kept."
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._pending.append(RunEvent(at=at, kind="note", message=text, data={"n": self._number + 1}))
+
     def _reap(self) -> None:
         """End the sandbox of a judge that could not: a container lives on, and would slow the next run."""
         if self.engine is None:
             return
         try:
-            removed = self.engine.reap(LiveRuns(self.directory))
+            if self.lasting is not None:
+                forget(self.lasting, self.spec.run)
+            removed = reap(self.directory, self.lasting, self.engine)
             log.info("removed what the judge left", run=self.spec.run, items=removed)
         except RetryableError as error:
             log.warning("sandbox not removed yet", run=self.spec.run, error=error.message)
@@ -167,6 +230,7 @@ class Attempt:
             return False
         self._flushed = time.monotonic()
         batch = self._pending[:200]
+        self._tried = max(self._tried, len(batch))
         try:
             self.client.events(self.spec, batch)
         except RetryableError as error:
@@ -175,4 +239,14 @@ class Attempt:
         except RuntimeError:  # the server refuses them, and will again: the score matters more than its history
             log.error("events refused", run=self.spec.run, count=len(batch), trace=traceback.format_exc())
         del self._pending[: len(batch)]
+        self._tried = 0
         return True
+
+
+def _may_join(last: RunEvent, event: RunEvent) -> bool:
+    """Two pieces of one part of the log become one event while both wait."""
+    return (
+        last.kind == event.kind == "log"
+        and last.data.get("public") == event.data.get("public")
+        and len(last.message) + len(event.message) <= _LONGEST_LOG
+    )

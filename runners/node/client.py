@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
@@ -15,6 +16,8 @@ from runners.errors import RetryableError
 log = structlog.get_logger(__name__)
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+#: A server that hangs must not keep a node from killing a run that was cancelled, or from reading its judge.
+_RENEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 #: A result is worth waiting for: a server that restarts or moves must not cost a run its score.
 _RESULT_PATIENCE_S = 600.0
@@ -44,13 +47,14 @@ class NodeClient:
         return answer
 
     def claim(self, *, queue: str, kinds: Iterable[str]) -> RunSpec | None:
-        """The next run of a queue, or None."""
-        response = self._post("/claim", {"queue": queue, "kinds": sorted(kinds)})
+        """The next run of a queue, or None. Asked again, where an answer was lost, it is the same run."""
+        response = self._post("/claim", {"queue": queue, "kinds": sorted(kinds), "key": uuid.uuid4().hex})
         return None if response.status_code == 204 else RunSpec.model_validate(response.json()["run"])
 
     def renew(self, spec: RunSpec) -> Lease:
-        """Keep the attempt. Raises `Fenced` when it is no longer ours."""
-        return Lease.model_validate(self._post(f"{_attempt(spec)}/lease", {}).json())
+        """Keep the attempt; tried once, for the next renewal comes soon. Raises `Fenced` when it is no longer ours."""
+        answer = self._post(f"{_attempt(spec)}/lease", {}, patience=0.0, timeout=_RENEW_TIMEOUT)
+        return Lease.model_validate(answer.json())
 
     def events(self, spec: RunSpec, events: list[RunEvent]) -> None:
         """Add events to the run's history, in order."""
@@ -60,9 +64,9 @@ class NodeClient:
         """Report once; repeated until the server has answered, for ten minutes."""
         self._post(f"{_attempt(spec)}/result", dump(result), patience=_RESULT_PATIENCE_S)
 
-    def release(self, spec: RunSpec) -> None:
-        """Give the run back to the queue."""
-        self._post(f"{_attempt(spec)}/release", {}, patience=5.0)
+    def release(self, run: str, attempt: int, *, lost: bool = False) -> None:
+        """Give a run back to the queue. `lost`: its supervisor on this node died, which counts as a fault of ours."""
+        self._post(f"/runs/{run}/attempts/{attempt}/release", {"lost": True} if lost else {}, patience=2.0)
 
     def download(self, url: str, target: IO[bytes], *, tick: Callable[[], None] = lambda: None) -> None:
         """Stream a signed file into `target`; `tick` is called for each part, for a large file takes its time."""
@@ -83,12 +87,14 @@ class NodeClient:
                     raise RetryableError(f"A file could not be fetched: {error}", code="download_failed") from error
                 time.sleep(pause)
 
-    def _post(self, path: str, body: dict[str, Any], *, patience: float = 10.0) -> httpx.Response:
+    def _post(
+        self, path: str, body: dict[str, Any], *, patience: float = 10.0, timeout: httpx.Timeout = _TIMEOUT
+    ) -> httpx.Response:
         """POST, tried again for `patience` seconds where the server is away or overloaded."""
         deadline = time.monotonic() + patience
         for attempt in range(10_000):
             try:
-                response = self._http.post(self._base + path, json=body)
+                response = self._http.post(self._base + path, json=body, timeout=timeout)
                 _raise_for(response)
                 return response
             except (httpx.TransportError, RetryableError) as error:

@@ -11,6 +11,6 @@ def kinds_of(engine: Engine | None) -> tuple[SubmissionKind, ...]:
     kinds = [SubmissionKind.PREDICTIONS]
     if engine is not None:
         kinds += [SubmissionKind.MODEL, SubmissionKind.CODE]
-        if engine.name == "docker":
+        if engine.takes_images:
             kinds.append(SubmissionKind.CONTAINER)
     return tuple(kinds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import resource
@@ -10,6 +11,7 @@ import signal
 import traceback
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import structlog
 from runners.contract import RunEvent, RunResult, RunSpec, Verdict
 from runners.engines.base import Engine
 from runners.errors import RetryableError
+from runners.node.ledger import Ledger
 
 log = structlog.get_logger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -32,10 +35,21 @@ def die_with_parent() -> None:
 class JudgeProcess:
     """One attempt in a child. Messages are `RunEvent`s, then at most one `RunResult`."""
 
-    def __init__(self, *, spec: RunSpec, folder: Path, engine: Engine | None, memory: int) -> None:
+    def __init__(
+        self,
+        *,
+        spec: RunSpec,
+        folder: Path,
+        engine: Engine | None,
+        memory: int,
+        lasting: Path | None = None,
+        gpus: tuple[str, ...] = (),
+        ledger: Ledger | None = None,
+    ) -> None:
         context = multiprocessing.get_context("fork")
         self._receive, send = context.Pipe(duplex=False)
-        self._process = context.Process(target=_main, args=(send, spec, folder, engine, memory, os.getpid()))
+        job = _Job(spec, folder, engine, lasting, gpus, ledger)
+        self._process = context.Process(target=_main, args=(send, job, memory, os.getpid()))
         self._process.start()
         send.close()
 
@@ -61,7 +75,20 @@ class JudgeProcess:
         self._receive.close()
 
 
-def _main(send: Connection, spec: RunSpec, folder: Path, engine: Engine | None, memory: int, parent: int) -> None:
+@dataclass(frozen=True)
+class _Job:
+    spec: RunSpec
+    folder: Path
+    engine: Engine | None
+    lasting: Path | None
+    gpus: tuple[str, ...]
+    ledger: Ledger | None
+
+    def neighbours(self) -> int:
+        return 0 if self.ledger is None else self.ledger.neighbours(self.spec.run)
+
+
+def _main(send: Connection, job: _Job, memory: int, parent: int) -> None:
     die_with_parent()
     if os.getppid() != parent:  # the parent ended before the request to die with it
         os._exit(1)
@@ -70,23 +97,26 @@ def _main(send: Connection, spec: RunSpec, folder: Path, engine: Engine | None, 
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    send.send(_evaluate(spec, folder, engine, send.send))
+    send.send(_evaluate(job, send.send))
     send.close()
 
 
-def _evaluate(spec: RunSpec, folder: Path, engine: Engine | None, emit: Callable[[Any], None]) -> RunResult:
-    from runners.judge import LocalFiles, evaluate
+def _evaluate(job: _Job, emit: Callable[[Any], None]) -> RunResult:
+    from runners.judge import LocalFiles, Place, evaluate
 
-    sample = folder / "sample"
+    spec, sample = job.spec, job.folder / "sample"
     files = LocalFiles(
-        split=folder / "split", sample=sample if sample.is_dir() else None, submission=folder / "submission"
+        split=job.folder / "split", sample=sample if sample.is_dir() else None, submission=job.folder / "submission"
     )
+    place = Place(lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours)
     try:
-        return evaluate(spec=spec, files=files, engine=engine, workdir=folder / "work", emit=emit)
+        return evaluate(spec=spec, files=files, engine=job.engine, workdir=job.folder / "work", emit=emit, place=place)
     except RetryableError as error:
         return platform_result(spec, code=error.code, message=error.message)
     except MemoryError:
         return platform_result(spec, code="judge_memory", message="The judge ran out of memory.")
+    except OSError as error:
+        return os_result(spec, error) if is_full(error) else bug_result(spec, where="the judge")
     except Exception:
         return bug_result(spec, where="the judge")
 
@@ -96,6 +126,19 @@ def bug_result(spec: RunSpec, *, where: str) -> RunResult:
     reference = uuid.uuid4().hex[:12]
     log.error(f"bug in {where}", run=spec.run, attempt=spec.attempt, id=reference, trace=traceback.format_exc())
     return platform_result(spec, code="internal_error", message=f"Internal error {reference} in {where}.")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the node has no room for a file."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def os_result(spec: RunSpec, error: OSError) -> RunResult:
+    """The node's own system refused something."""
+    why = error.strerror or type(error).__name__
+    log.error("node failed", run=spec.run, attempt=spec.attempt, trace=traceback.format_exc())
+    code = "node_disk_full" if is_full(error) else "node_failed"
+    return platform_result(spec, code=code, message=f"The node could not carry it out: {why}.")
 
 
 def platform_result(spec: RunSpec, *, code: str, message: str) -> RunResult:

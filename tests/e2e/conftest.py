@@ -38,7 +38,12 @@ def open_page(browser: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
     said: list[str] = []
     contexts = []
 
-    def make(**options: object) -> Page:
+    # A sandbox that starts beside these tests changes the machine's interfaces: a request is lost, and asked again.
+    expected = {"status of 422", "ERR_NETWORK_CHANGED"}
+
+    def make(*, refused: str = "", **options: object) -> Page:
+        """`refused`: a status that the test expects, besides 422."""
+        expected.add(f"status of {refused or 422}")
         context = browser.new_context(base_url=live_server.url, reduced_motion="reduce", **options)
         context.set_default_timeout(15_000)
         context.route(lambda url: urlsplit(url).netloc not in {home, ""}, lambda route: route.abort())
@@ -52,4 +57,4 @@ def open_page(browser: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     # Chromium reports each answer of 400 and more by itself; a refused form is one.
-    assert [text for text in said if "status of 422" not in text] == []
+    assert [text for text in said if not any(part in text for part in expected)] == []

@@ -16,7 +16,7 @@ from touchstone.accounts.models import User
 from touchstone.competitions.models import Competition, DataSplit, Participation, Phase
 from touchstone.core.clock import now
 from touchstone.core.storage import blob_put
-from touchstone.evaluations.models import Node, Run, RunStatus
+from touchstone.evaluations.models import Lane, Node, Run, RunStatus
 from touchstone.evaluations.services import node_create, node_register
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.services import boards_sync
@@ -60,7 +60,7 @@ def competition_make(owner: User | None = None, *, slug: str = "", **changes: An
         Phase.objects.create(
             competition=competition, slug=phase.slug, title=phase.title or phase.slug, position=position,
             split=splits[phase.split], opens=phase.opens, closes=phase.closes, per_day=phase.limits.per_day,
-            total=phase.limits.total, feedback=phase.feedback,
+            total=phase.limits.total, feedback=phase.feedback, logs=phase.logs, priority=phase.priority,
         )  # fmt: skip
     boards_sync(phases=competition.phases.all(), spec=spec)
     return competition
@@ -109,6 +109,8 @@ def run_make(submission: Submission, status: RunStatus = RunStatus.QUEUED, **fie
     """A run put straight into a state, with the fields that go with it."""
     moment = now()
     defaults: dict[str, Any] = {"status": status, "seed": 7, "deadline": moment + timedelta(minutes=5)}
+    defaults |= {"kind": submission.kind, "share": submission.participation.user_id}
+    defaults["lane"] = Lane.QUICK if submission.kind == "predictions" else Lane.LONG
     if status not in (RunStatus.RECEIVED, RunStatus.CHECKING):
         defaults["queued_at"] = moment
     return Run.objects.create(submission=submission, **defaults | fields)
@@ -120,16 +122,19 @@ def queued_run(competition: Competition | None = None, user: User | None = None,
     return run_make(submission_make(participation_make(competition, user)), **fields)
 
 
-def node_make(name: str = "", *, engine: bool = True) -> Node:
+def node_make(name: str = "", *, engine: bool = True, **capabilities: Any) -> Node:
     node, _ = node_create(name=name or f"node-{next(_numbers)}")
-    node_register(node=node, hello=hello(node.name, engine=engine))
+    node_register(node=node, hello=hello(node.name, engine=engine, **capabilities))
     return node
 
 
-def hello(name: str, *, engine: bool = True) -> NodeHello:
+def hello(name: str, *, engine: bool = True, **capabilities: Any) -> NodeHello:
     report = EngineReport(name="bubblewrap", ok=engine, not_enforced=("disk",))
     kinds = tuple(SubmissionKind) if report.ok else (SubmissionKind.PREDICTIONS,)
-    return NodeHello(name=name, queues=("cpu",), engines=(report,), kinds=kinds, cpus=2, memory=2**30)
+    defaults: dict[str, Any] = {
+        "queues": ("cpu",), "engines": (report,), "kinds": kinds, "cpus": 2, "memory": 2**30, "slots": 8,
+    }  # fmt: skip
+    return NodeHello(**{"name": name, **defaults, **capabilities})
 
 
 def metric(key: str = "performance.accuracy", value: float | None = 0.5, **fields: Any) -> MetricResult:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from touchstone_client.cli import auth, boards, bundle, competitions, runs, submit
+from touchstone_client.cli import auth, boards, bundle, competitions, images, runs, submit
 from touchstone_client.cli.group import Session, TouchstoneGroup
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def _options(
 auth.add_to(app)
 competitions.add_to(app)
 bundle.add_to(app)
+images.add_to(app)
 submit.add_to(app)
 runs.add_to(app)
 boards.add_to(app)

@@ -1,4 +1,4 @@
-"""status, logs, results, cancel, submissions, quota."""
+"""status, logs, results, cancel, submissions, quota, queues, nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from touchstone_client.errors import ExitCode
 
 if TYPE_CHECKING:
     from touchstone_client.sdk import Client
-    from touchstone_client.types import EventPage, Submission
+    from touchstone_client.types import Submission
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The submission's id, as `submit` printed it.")]
@@ -21,7 +21,7 @@ _Timeout = Annotated[float | None, typer.Option(min=1, help="Longest wait in sec
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (status, logs, results, cancel, submissions, quota):
+    for command in (status, logs, results, cancel, submissions, quota, queues, nodes):
         app.command()(command)
 
 
@@ -54,6 +54,7 @@ def _lines(found: Submission) -> list[tuple[str, object]]:
         ("status", found.status),
         ("place in the queue", found.queue_position),
         ("estimated start", _soon(found.estimated_start)),
+        ("estimated seconds", found.estimated_seconds),
         ("attempt", found.attempt or None),
         ("message", found.message),
         ("sent", found.created_at),
@@ -75,36 +76,40 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on printing until the run has ended; its history goes to stderr.")
     ] = False,
+    part: Annotated[
+        str, typer.Option(help="all, sample (what it wrote about the public sample) or run (what it wrote then).")
+    ] = "all",
     timeout: _Timeout = None,
 ) -> None:
     """Print a submission's log, as far as the phase shows it."""
+    if part not in ("all", "sample", "run"):
+        raise typer.BadParameter(f"{part!r} is none of all, sample and run", param_hint="--part")
     with connect(ctx) as client:
         if follow:
-            _follow(client, submission, timeout)
+            _follow(client, submission, part, timeout)
             return
-        text = client.log(submission)
+        text = client.log(submission, part=part)
     if text.strip():
         output.data(text.rstrip("\n"))
     else:
         output.talk("There is no log to show.")
 
 
-def _follow(client: Client, submission: str, timeout: float | None) -> None:
-    shown = ""
-
-    def tell(page: EventPage) -> None:
-        nonlocal shown
-        for event in page.items:
-            output.talk(f"{event.at:%H:%M:%S}  {event.message}")
-        if page.final or page.status == "running":
-            text = client.log(submission)
-            # A new attempt begins a new log, and a long one loses its beginning: then all of it is new.
-            fresh = text.removeprefix(shown)
-            shown = text
-            if fresh.strip():
-                output.data(fresh.rstrip("\n"))
-
-    client.wait(submission, timeout=timeout, on_change=tell)
+def _follow(client: Client, submission: str, part: str, timeout: float | None) -> None:
+    """The log as it is written to stdout, line by line; the history to stderr."""
+    rest = ""
+    for message in client.follow(submission, timeout=timeout):
+        if message.event == "event":
+            output.talk(f"{str(message.data.get('at', ''))[11:19]}  {message.data.get('message', '')}")
+        elif message.event == "log" and (part == "all" or message.data.get("part") in (part, "all")):
+            if message.data.get("anew") and rest:
+                output.data(rest)
+                rest = ""
+            *lines, rest = (rest + str(message.data.get("text", ""))).split("\n")
+            for line in lines:
+                output.data(line)
+    if rest:
+        output.data(rest)
 
 
 def results(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
@@ -167,3 +172,39 @@ def quota(
         output.as_json({"quota": found})
         return
     output.data(f"{found.competition}/{found.phase}: {render.quota_line(found) or 'no limit'}")
+
+
+def queues(ctx: typer.Context, json: _Json = False) -> None:
+    """Show what waits in each queue, and who is there to take it."""
+    with connect(ctx) as client:
+        found = client.queues()
+    if json:
+        output.as_json({"queues": found})
+        return
+    rows = [(q.name, q.nodes_online, f"{q.busy}/{q.slots}", q.waiting, q.oldest, _seconds(q.usual_wait)) for q in found]
+    output.table(["queue", "nodes online", "slots in use", "waiting", "oldest since", "usual wait"], rows)
+
+
+def _seconds(value: float | None) -> object:
+    return None if value is None else f"{value:.3g} s"
+
+
+def nodes(ctx: typer.Context, json: _Json = False) -> None:
+    """List the nodes that evaluate submissions; for the platform's staff."""
+    with connect(ctx) as client:
+        found = client.nodes()
+    if json:
+        output.as_json({"nodes": found})
+        return
+    rows = [
+        (
+            node.name, node.state, ",".join(node.queues), node.cpus, _gib(node.memory), len(node.gpus),
+            f"{len(node.runs)}/{node.slots}", node.seen_at, node.quarantine_reason,
+        )
+        for node in found
+    ]  # fmt: skip
+    output.table(["name", "state", "queues", "cpus", "memory", "gpus", "runs", "seen", "why"], rows)
+
+
+def _gib(size: int | None) -> object:
+    return None if size is None else f"{size / 2**30:.1f} GiB"

@@ -45,7 +45,7 @@ def submit(
         str, typer.Option(help="predictions, model, container or code. Default: by the file's ending.")
     ] = "",
     image: Annotated[
-        str, typer.Option(help="An image of the node's engine: a digest, or a name Docker here knows.")
+        str, typer.Option(help="An image that you pushed: the name that `touchstone image push` prints.")
     ] = "",
     message: Annotated[str, typer.Option("--message", "-m", help="A note for yourself.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the result.")] = False,

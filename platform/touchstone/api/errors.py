@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from touchstone.core.clock import now
-from touchstone.core.errors import QuotaExceeded, UserError
+from touchstone.core.errors import QuotaExceeded, TooBusy, UserError
 from touchstone.core.problems import CONTENT_TYPE, problem, problem_from, request_id_of
 
 _log = structlog.get_logger(__name__)
@@ -84,6 +84,8 @@ def _user_error(error: UserError, request_id: str) -> Response:
     headers = {}
     if isinstance(error, QuotaExceeded) and error.reset_at is not None:
         headers["Retry-After"] = str(max(1, math.ceil((error.reset_at - now()).total_seconds())))
+    if isinstance(error, TooBusy):
+        headers["Retry-After"] = str(error.retry_after)
     return _response(body, headers)
 
 

@@ -171,6 +171,9 @@ class SubmissionDetailOut(SubmissionOut):
 
     queue_position = serializers.IntegerField(allow_null=True, help_text="From 1; null outside the queue.")
     estimated_start = serializers.DateTimeField(allow_null=True)
+    estimated_seconds = serializers.FloatField(
+        allow_null=True, help_text="How long the whole run takes, judged by the public sample; null before."
+    )
     nodes_online = serializers.IntegerField(
         allow_null=True, help_text="Workers that could run it; null outside the queue."
     )
@@ -244,6 +247,10 @@ class QuotaOut(serializers.Serializer[Any]):
     used_total = serializers.IntegerField()
     remaining_total = serializers.IntegerField(allow_null=True)
     resets_at = serializers.DateTimeField(help_text="When the next day (UTC) begins.")
+    failures_per_day = serializers.IntegerField(
+        allow_null=True, help_text="Submissions that may fail by their own fault on one day; they use no quota."
+    )
+    failed_today = serializers.IntegerField()
 
 
 class TokenOut(serializers.Serializer[Any]):

@@ -143,6 +143,8 @@ def quota_dict(used: Quota, *, phase: Phase) -> dict[str, Any]:
         "used_total": used.used_total,
         "remaining_total": _left(used.total, used.used_total),
         "resets_at": used.resets_at,
+        "failures_per_day": used.failures_per_day,
+        "failed_today": used.failed_today,
     }
 
 

@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
         {"name": "submissions", "description": "Sending work and reading what became of it."},
         {"name": "uploads", "description": "Files by parts, resumable."},
         {"name": "leaderboards", "description": "Who is where, and how sure it is."},
+        {"name": "nodes", "description": "What evaluates submissions, and what waits for it."},
         {"name": "account", "description": "Oneself and one's tokens."},
     ],
 }

@@ -2,7 +2,17 @@
 
 from django.urls import path, re_path
 
-from touchstone.api.views import account, competitions, leaderboards, schema, submissions, uploads
+from touchstone.api.views import (
+    account,
+    competitions,
+    following,
+    images,
+    leaderboards,
+    nodes,
+    schema,
+    submissions,
+    uploads,
+)
 
 _c = "competitions/<slug:slug>"
 _s = "submissions/<uuid:submission>"
@@ -18,6 +28,7 @@ urlpatterns = [
     path(f"{_c}/join", competitions.CompetitionJoin.as_view(), name="join"),
     path(f"{_c}/data/<slug:split>/<path:file>", competitions.CompetitionFile.as_view(), name="data"),
     path(f"{_c}/starting-kit", competitions.CompetitionStartingKit.as_view(), name="starting-kit"),
+    path(f"{_c}/images", images.CompetitionImages.as_view(), name="images"),
     path(f"{_c}/quota", competitions.CompetitionQuota.as_view(), name="quota"),
     path(f"{_c}/submissions", competitions.CompetitionSubmissions.as_view(), name="competition-submissions"),
     path(f"{_c}/leaderboards/<slug:phase>/<slug:board>", leaderboards.BoardView.as_view(), name="leaderboard"),
@@ -28,9 +39,12 @@ urlpatterns = [
     path("submissions", submissions.Submissions.as_view(), name="submissions"),
     path(_s, submissions.SubmissionDetail.as_view(), name="submission"),
     path(f"{_s}/events", submissions.SubmissionEvents.as_view(), name="events"),
+    path(f"{_s}/stream", following.SubmissionStream.as_view(), name="stream"),
     path(f"{_s}/log", submissions.SubmissionLog.as_view(), name="log"),
     path(f"{_s}/results", submissions.SubmissionResults.as_view(), name="results"),
     path(f"{_s}/cancel", submissions.SubmissionCancel.as_view(), name="cancel"),
+    path("nodes", nodes.Nodes.as_view(), name="nodes"),
+    path("queues", nodes.Queues.as_view(), name="queues"),
     path("schema", schema.Schema.as_view(), name="schema"),
     re_path(r"^(?P<rest>.*)$", schema.Nowhere.as_view(), name="nowhere"),
 ]

@@ -142,7 +142,7 @@ def _save_phase(competition: Competition, position: int, phase: PhaseSpec, split
     fields = {
         "title": phase.title or phase.slug, "position": position, "split": splits[phase.split], "opens": phase.opens,
         "closes": phase.closes, "per_day": phase.limits.per_day, "total": phase.limits.total,
-        "feedback": phase.feedback,
+        "feedback": phase.feedback, "logs": phase.logs, "priority": phase.priority,
     }  # fmt: skip
     return Phase.objects.update_or_create(competition=competition, slug=phase.slug, defaults=fields)[0]
 

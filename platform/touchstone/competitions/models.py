@@ -74,6 +74,8 @@ class Phase(models.Model):
     per_day = models.PositiveIntegerField(null=True)
     total = models.PositiveIntegerField(null=True)
     feedback = models.CharField(max_length=10)
+    logs = models.CharField(max_length=10, default="auto", db_default="auto")
+    priority = models.SmallIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ["position"]

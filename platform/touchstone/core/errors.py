@@ -61,6 +61,14 @@ class TooLarge(UserError):
     code = "too_large"
 
 
+class TooBusy(UserError):
+    """The server has as much of this to do as it takes on. `retry_after`: seconds until another try may help."""
+
+    status = 503
+    code = "busy"
+    retry_after = 5
+
+
 class QuotaExceeded(UserError):
     """All submissions of the period are used. `reset_at` says when the next one is free; None means never."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Max
 
 from touchstone.core.clock import now
-from touchstone.core.text import clean, clean_json, tail
+from touchstone.core.text import clean, clean_json
 from touchstone.evaluations.models import Run, RunEvent
 
 #: Beyond these a run's history is cut: a submission must not fill our tables.
@@ -37,7 +37,3 @@ def last_sequence(*, run: Run) -> int:
     """The number of the run's last event; 0 where there is none."""
     return RunEvent.objects.filter(run=run).aggregate(last=Max("sequence"))["last"] or 0
 
-
-def log_join(*, log: str, more: str) -> str:
-    """A log with text added, cut to the last `MAX_LOG` bytes."""
-    return tail(clean(log + more), limit=MAX_LOG)

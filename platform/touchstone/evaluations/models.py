@@ -23,8 +23,21 @@ class RunStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class Lane(models.IntegerChoices):
+    """Runs of the quick lane take milliseconds and no sandbox, so they wait behind no others and need no slot."""
+
+    QUICK = 0
+    LONG = 1
+
+
 class Node(models.Model):
-    """A worker node. It holds a token of its own and no database credentials."""
+    """A worker node. It holds a token of its own and no database credentials.
+
+    `hello`: what it said about itself when it registered (`NodeHello`). A drained node takes no new run and finishes
+    its own; a quarantined one too, by the server's own decision; a disabled one is refused. `faults` are the latest
+    faults of its own, [{run, code, at}], since it last did its work; after each it rests until `rest_until`.
+    `quick_streak`: runs of the quick lane that it took since its last long one.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     public = models.CharField(max_length=16, unique=True)
@@ -32,7 +45,16 @@ class Node(models.Model):
     hello = models.JSONField(default=dict)
     seen_at = models.DateTimeField(null=True)
     disabled_at = models.DateTimeField(null=True)
+    drained_at = models.DateTimeField(null=True)
+    quarantined_at = models.DateTimeField(null=True)
+    quarantine_reason = models.TextField(blank=True, default="", db_default="")
+    faults = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    rest_until = models.DateTimeField(null=True)
+    quick_streak = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
 
 
 class Run(models.Model):
@@ -40,17 +62,34 @@ class Run(models.Model):
 
     `checks` and `faults` count intake checks begun and attempts that the platform lost; both have a cap.
     `reported_attempt` is the attempt whose report was taken, so a repeated report is known as such.
+
+    `kind`, `cpus`, `memory`, `gpus` are what a node must have for it; `lane`, `priority`, `turn`, `share` its place in
+    the queue (`services/queueing.py`); they are kept here so that a claim reads one table. `avoid`: a node that failed
+    it, and gets it again only if no other can take it.
+
+    `sample_log` is what it wrote before it met any secret input, `log` what it wrote then. `sample_end` and `log_end`
+    count the characters ever added to them, and `log_epoch` rises when they begin anew: a reader who knows these
+    three asks for what is new.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.OneToOneField(Submission, on_delete=models.CASCADE, related_name="run")
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.RECEIVED)
     queue = models.CharField(max_length=20, default="cpu")
+    kind = models.CharField(max_length=12, default="", db_default="")
+    lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.LONG, db_default=Lane.LONG.value)
+    priority = models.SmallIntegerField(default=0, db_default=0)
+    turn = models.FloatField(default=0, db_default=0)
+    share = models.BigIntegerField(default=0, db_default=0, help_text="Key of the user whose turn it takes.")
+    cpus = models.FloatField(default=0, db_default=0)
+    memory = models.BigIntegerField(default=0, db_default=0, help_text="Bytes.")
+    gpus = models.PositiveSmallIntegerField(default=0, db_default=0)
     attempt = models.PositiveSmallIntegerField(default=0)
     checks = models.PositiveSmallIntegerField(default=0)
     faults = models.PositiveSmallIntegerField(default=0)
     reported_attempt = models.PositiveSmallIntegerField(null=True)
     node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="runs")
+    avoid = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="+")
     lease_until = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True, help_text="When the sweeper acts if nothing has happened.")
     not_before = models.DateTimeField(null=True, help_text="A pause before the next attempt.")
@@ -61,6 +100,11 @@ class Run(models.Model):
     message = models.TextField(blank=True)
     hint = models.TextField(blank=True)
     log = models.TextField(blank=True)
+    sample_log = models.TextField(blank=True, default="", db_default="")
+    log_epoch = models.PositiveIntegerField(default=0, db_default=0)
+    log_end = models.BigIntegerField(default=0, db_default=0)
+    sample_end = models.BigIntegerField(default=0, db_default=0)
+    estimated_seconds = models.FloatField(null=True, help_text="What the sample said the whole run would take.")
     engine = models.JSONField(null=True)
     environment = models.JSONField(default=dict)
     stages = PairsField(help_text="Seconds of each stage, in their order.")
@@ -73,7 +117,23 @@ class Run(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["queue", "queued_at"], condition=models.Q(status="queued"), name="run_queue"),
+            # The order of `queueing.ORDER`: a claim reads its first row, however many wait.
+            models.Index(
+                fields=["queue", "lane", "-priority", "turn", "queued_at", "id"],
+                condition=models.Q(status="queued"),
+                name="run_claim",
+            ),
+            models.Index(
+                fields=["queue", "lane", "priority", "status", "turn"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="run_turns",
+            ),
+            models.Index(
+                fields=["share", "queue", "lane", "priority", "turn"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="run_share",
+            ),
+            models.Index(fields=["node"], condition=models.Q(status="running"), name="run_on_node"),
             models.Index(fields=["-finished_at"], condition=models.Q(status="scored"), name="run_scored_recent"),
             models.Index(
                 fields=["deadline"],

@@ -33,13 +33,25 @@ View = Callable[..., HttpResponseBase]
 
 
 class ClaimBody(BaseModel):
-    """What a node asks for. `wait` is reserved for long polling; answers come at once."""
+    """What a node asks for. `wait` is reserved for long polling; answers come at once.
+
+    `key`: drawn by the node for each claim, and the same when it asks again because no answer came.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     queue: Annotated[str, Field(min_length=1, max_length=20)]
     kinds: Annotated[tuple[SubmissionKind, ...], Field(min_length=1)]
     wait: bool = False
+    key: Annotated[str, Field(max_length=64)] = ""
+
+
+class ReleaseBody(BaseModel):
+    """Why a run is given back. `lost`: what supervised it died, and a restarted worker found it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lost: bool = False
 
 
 def guarded(*, method: str) -> Callable[[View], View]:
@@ -126,7 +138,7 @@ def claim(request: HttpRequest, *, node: Node) -> HttpResponseBase:
     body = _body(request, ClaimBody)
     # The node reaches us under this name, so it will reach the files under it too.
     spec = services.run_claim(
-        node=node, queue=body.queue, kinds=list(body.kinds), base_url=request.build_absolute_uri("/")
+        node=node, queue=body.queue, kinds=list(body.kinds), base_url=request.build_absolute_uri("/"), key=body.key
     )
     return HttpResponse(status=204) if spec is None else JsonResponse({"run": dump(spec)})
 
@@ -152,7 +164,8 @@ def result(request: HttpRequest, *, node: Node, run_id: uuid.UUID, attempt: int)
 
 @for_node
 def release(request: HttpRequest, *, node: Node, run_id: uuid.UUID, attempt: int) -> HttpResponseBase:
-    services.run_release(node=node, run_id=run_id, attempt=attempt)
+    body = _body(request, ReleaseBody) if request.body else ReleaseBody()
+    services.run_release(node=node, run_id=run_id, attempt=attempt, lost=body.lost)
     return HttpResponse(status=204)
 
 

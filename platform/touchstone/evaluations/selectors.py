@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-from django.conf import settings
-from django.db.models import Q
+from datetime import datetime
 
 from touchstone.competitions.selectors import Viewer, is_organiser
-from touchstone.core.clock import now
 from touchstone.evaluations.explanations import Explanation, explain
-from touchstone.evaluations.models import Node, Result, Run, RunEvent, RunStatus
+from touchstone.evaluations.logs import LogPlace
+from touchstone.evaluations.models import Result, Run, RunEvent
+from touchstone.evaluations.queue_selectors import queue_position, waiting_of
 from touchstone.evaluations.state import FINAL
-from touchstone.evaluations.visibility import events_shown, log_hidden, results_blunted, results_hidden
+from touchstone.evaluations.visibility import (
+    events_shown,
+    log_hidden,
+    results_blunted,
+    results_hidden,
+    sample_log_hidden,
+)
 
-_RECENT = 20
+__all__ = [
+    "LogsShown", "RunView", "logs_shown", "queue_position", "run_events", "run_log", "run_results", "run_view",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LogsShown:
+    """Which of a run's two logs somebody may see, and why not the whole."""
+
+    sample: bool
+    whole: bool
+    reason: str = ""
+
+    def place(self, run: Run) -> LogPlace:
+        """How far somebody is who has just been shown the logs of `run`."""
+        return LogPlace(run.log_epoch, run.sample_end, run.log_end)
 
 
 @dataclass(frozen=True)
 class RunView:
     """A run as one person may see it. `results` is empty, and `results_hidden` says why, where feedback forbids it.
 
-    `position` counts from 1; `estimated_start` is None where nothing is known, and never past. `not_enforced` lists
-    the limits that the engine could not enforce.
+    `position` counts from 1; `estimated_start` is None where nothing is known, and never past. `sample_log` is what
+    the run wrote about the public sample, `log` what it wrote then. `not_enforced` lists the limits that the engine
+    could not enforce.
     """
 
     run: Run
@@ -37,6 +56,8 @@ class RunView:
     explanation: Explanation
     events: list[RunEvent]
     log: str
+    sample_log: str
+    logs: LogsShown
     results: list[Result]
     results_hidden: str
     not_enforced: list[str]
@@ -47,25 +68,28 @@ def run_view(*, run: Run, user: Viewer) -> RunView:
     phase = run.submission.phase
     organiser = is_organiser(user=user, competition=phase.competition)
     hidden = "" if organiser else results_hidden(run=run, phase=phase)
-    position = queue_position(run=run) if run.status == RunStatus.QUEUED else None
-    online = nodes_online(run=run) if run.status == RunStatus.QUEUED else None
+    waits = waiting_of(run=run)
+    shown = logs_shown(run=run, user=user, organiser=organiser)
     return RunView(
         run=run,
         status=str(run.status),
         attempt=run.attempt,
         is_final=run.status in FINAL,
-        position=position,
-        estimated_start=_estimate(run, position, online),
-        nodes_online=online,
+        position=waits.position,
+        estimated_start=waits.estimated_start,
+        nodes_online=waits.nodes_online,
         explanation=explain(
             run=run,
-            position=position,
-            nodes_online=online,
+            position=waits.position,
+            nodes_online=waits.nodes_online,
+            lacking=waits.lacking,
             results_hidden=hidden,
-            log_hidden=not organiser and log_hidden(phase=phase),
+            log_hidden=not shown.whole,
         ),
         events=_events(run, organiser),
-        log=_log(run, organiser),
+        log=run.log if shown.whole else "",
+        sample_log=run.sample_log if shown.sample else "",
+        logs=shown,
         results=_results(run, organiser),
         results_hidden=hidden,
         not_enforced=list((run.engine or {}).get("not_enforced", ())),
@@ -86,9 +110,14 @@ def _results(run: Run, organiser: bool) -> list[Result]:
     return results_blunted(results=run.results.all(), phase=phase)
 
 
-def run_events(*, run: Run, user: Viewer, after: int = 0) -> list[RunEvent]:
-    """The run's history after the event numbered `after`, as far as the phase's feedback allows."""
-    return _events(run, is_organiser(user=user, competition=run.submission.phase.competition), after)
+def run_events(*, run: Run, user: Viewer, after: int = 0, organiser: bool | None = None) -> list[RunEvent]:
+    """The run's history after the event numbered `after`, as far as the phase's feedback allows.
+
+    `organiser`: whether `user` organises the competition, where the caller knows.
+    """
+    if organiser is None:
+        organiser = is_organiser(user=user, competition=run.submission.phase.competition)
+    return _events(run, organiser, after)
 
 
 def _events(run: Run, organiser: bool, after: int = 0) -> list[RunEvent]:
@@ -96,52 +125,22 @@ def _events(run: Run, organiser: bool, after: int = 0) -> list[RunEvent]:
     return list(events) if organiser else events_shown(events=events, phase=run.submission.phase)
 
 
-def run_log(*, run: Run, user: Viewer) -> str:
-    """The log of the last attempt, as far as the phase allows."""
-    return _log(run, is_organiser(user=user, competition=run.submission.phase.competition))
+def logs_shown(*, run: Run, user: Viewer, organiser: bool | None = None) -> LogsShown:
+    """Which logs of `run` this person may see. `organiser`: whether they organise, where the caller knows."""
+    phase = run.submission.phase
+    if organiser if organiser is not None else is_organiser(user=user, competition=phase.competition):
+        return LogsShown(sample=True, whole=True)
+    if sample_log_hidden(phase=phase):
+        return LogsShown(sample=False, whole=False, reason="This phase shows no logs to participants.")
+    if log_hidden(phase=phase):
+        reason = "This phase keeps what runs write about its own data: the log might hold inputs that are secret."
+        return LogsShown(sample=True, whole=False, reason=reason)
+    return LogsShown(sample=True, whole=True)
 
 
-def _log(run: Run, organiser: bool) -> str:
-    return run.log if organiser or not log_hidden(phase=run.submission.phase) else ""
-
-
-def queue_position(*, run: Run) -> int | None:
-    """The run's place in its queue, from 1; None where it does not wait."""
-    if run.queued_at is None:
-        return None
-    ahead = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, pk__lt=run.pk)
-    return Run.objects.filter(ahead, status=RunStatus.QUEUED, queue=run.queue).count() + 1
-
-
-def nodes_online(*, run: Run) -> int:
-    """How many nodes that could run it were seen lately: right queue, and this kind of submission."""
-    since = now() - timedelta(seconds=settings.TOUCHSTONE_NODE_ONLINE_SECONDS)
-    hellos = Node.objects.filter(seen_at__gte=since, disabled_at=None).values_list("hello", flat=True)
-    return sum(_can_run(hello, run) for hello in hellos)
-
-
-def _can_run(hello: dict, run: Run) -> bool:  # type: ignore[type-arg]
-    if run.queue not in hello.get("queues", [run.queue]):
-        return False
-    return run.submission.kind in hello.get("kinds", ())
-
-
-def _estimate(run: Run, position: int | None, online: int | None) -> datetime | None:
-    """Now, plus the usual duration of a run of this phase for each that is ahead, over the nodes there are.
-
-    Not before the pause that a lost attempt is given.
-    """
-    if not position or not online:
-        return None
-    recent = Run.objects.filter(
-        status=RunStatus.SCORED, submission__phase=run.submission.phase, started_at__isnull=False
-    )
-    spans = [
-        (finished - started).total_seconds()
-        for started, finished in recent.order_by("-finished_at").values_list("started_at", "finished_at")[:_RECENT]
-    ]
-    if not spans:
-        return None
-    moment = now()
-    usual = max(0.0, statistics.median(spans))  # a node's clock may run behind
-    return max(run.not_before or moment, moment + timedelta(seconds=usual * (position - 1) / online))
+def run_log(*, run: Run, user: Viewer, part: str = "all") -> str:
+    """The log of the last attempt, as far as the phase allows. `part`: all, sample or run."""
+    shown = logs_shown(run=run, user=user)
+    sample = run.sample_log if shown.sample and part in ("all", "sample") else ""
+    rest = run.log if shown.whole and part in ("all", "run") else ""
+    return f"{sample}\n{rest}" if sample and rest and not sample.endswith("\n") else sample + rest

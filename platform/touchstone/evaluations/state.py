@@ -92,5 +92,6 @@ def _timing(run: Run, to: RunStatus, moment: datetime) -> dict[str, Any]:
     if to == S.RECEIVED:
         return {"deadline": moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)}
     if to == S.CHECKING:
-        return {"deadline": moment + timedelta(seconds=settings.TOUCHSTONE_CHECK_SECONDS + 60)}
+        # A lease: the checker moves it on while it works, so a check that was killed with it is soon repeated.
+        return {"deadline": moment + timedelta(seconds=settings.TOUCHSTONE_CHECK_LEASE_SECONDS)}
     return {}

@@ -27,11 +27,19 @@ def results_hidden(*, run: Run, phase: Phase) -> str:
 
 
 def log_hidden(*, phase: Phase) -> bool:
-    """Whether participants are kept from logs: without feedback, where the log may hold inputs that are secret.
+    """Whether participants are kept from what their runs wrote about the phase's own data.
 
-    For good: the inputs stay secret when the phase is over.
+    `logs: auto` shows it, but not where inputs are secret and feedback is not full: the log may hold inputs. For good,
+    for the inputs stay secret when the phase is over.
     """
-    return phase.feedback not in ("full", "rounded") and phase.split.visibility == DataSplit.Visibility.HIDDEN
+    if phase.logs == "auto":
+        return phase.feedback != "full" and phase.split.visibility == DataSplit.Visibility.HIDDEN
+    return phase.logs != "full"
+
+
+def sample_log_hidden(*, phase: Phase) -> bool:
+    """Whether participants are kept from what their runs wrote about the public sample, too."""
+    return phase.logs == "none"
 
 
 def results_blunted(*, results: Iterable[Result], phase: Phase) -> list[Result]:

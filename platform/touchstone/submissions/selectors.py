@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
+from runners.contract import PARTICIPANT_VERDICTS
 from touchstone.competitions.models import Competition, Participation, Phase
 from touchstone.competitions.selectors import Viewer, is_organiser
 from touchstone.core.clock import now
@@ -19,17 +21,24 @@ from touchstone.submissions.models import Submission
 
 @dataclass(frozen=True)
 class Quota:
-    """Submissions used and allowed in one phase; None allows any number. `resets_at`: when a new day (UTC) begins."""
+    """Submissions used and allowed in one phase; None allows any number. `resets_at`: when a new day (UTC) begins.
+
+    `failed_today` of `failures_per_day`: submissions that failed by their own fault. They are not among those used.
+    """
 
     per_day: int | None
     used_today: int
     total: int | None
     used_total: int
     resets_at: datetime
+    failures_per_day: int | None = None
+    failed_today: int = 0
 
     @property
     def left(self) -> int | None:
         """How many more may be sent now; None where there is no limit."""
+        if self.failures_per_day is not None and self.failed_today >= self.failures_per_day:
+            return 0
         left = [
             max(0, limit - used)
             for limit, used in ((self.per_day, self.used_today), (self.total, self.used_total))
@@ -40,13 +49,21 @@ class Quota:
 
 def quota(*, participation: Participation, phase: Phase, at: datetime | None = None) -> Quota:
     """What the participant has used. Our own faults, files refused at intake and runs cancelled before they
-    started are not counted (`Run.counts_quota`)."""
+    started are not counted (`Run.counts_quota`); runs that failed by their own fault are counted by themselves."""
     moment = at or now()
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    used = Submission.objects.filter(phase=phase, participation=participation, run__counts_quota=True).aggregate(
-        total=Count("pk"), today=Count("pk", filter=Q(created_at__gte=day, created_at__lt=day + timedelta(days=1)))
+    counts = Q(run__counts_quota=True)
+    failed = Q(run__counts_quota=False, run__status="failed", run__verdict__in=sorted(PARTICIPANT_VERDICTS))
+    today = Q(created_at__gte=day, created_at__lt=day + timedelta(days=1))
+    used = Submission.objects.filter(phase=phase, participation=participation).aggregate(
+        total=Count("pk", filter=counts),
+        today=Count("pk", filter=counts & today),
+        failed=Count("pk", filter=failed & today),
     )
-    return Quota(phase.per_day, used["today"], phase.total, used["total"], day + timedelta(days=1))
+    return Quota(
+        phase.per_day, used["today"], phase.total, used["total"], day + timedelta(days=1),
+        settings.TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY or None, used["failed"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from touchstone.submissions.uploads import upload_complete, upload_create, uploa
 __all__ = ["submission_create", "upload_complete", "upload_create", "upload_part_put"]
 
 #: An image by what it holds: a tag may be moved, and could be guessed by those whose image it is not.
-_IMAGE = re.compile(r"^(?:[a-z0-9][a-z0-9._/:-]{0,200}@)?sha256:[0-9a-f]{64}$")
+_IMAGE = re.compile(r"^(?:[a-z0-9][a-z0-9._/:-]{0,227}@)?sha256:[0-9a-f]{64}$")
 _KEY = re.compile(r"^[\x21-\x7e]{1,100}$")
 
 
@@ -67,6 +67,10 @@ def submission_create(
     _check_quota(
         quota(participation=participation, phase=phase), phase
     )  # before bytes are stored; again under the lock
+    # Later than at import: the registry's app builds on this one.
+    from touchstone.registry.services import image_accept
+
+    image = image_accept(participation=participation, image=image) if image else ""
     artifact = _Artifact(_store(user, upload, file, limit), image)
     with transaction.atomic():
         # The row of the participation is the lock: two requests at once are counted one after the other.
@@ -162,7 +166,7 @@ def _check_source(kind: str, upload: Upload | None, file: File[Any] | None, imag
     if image and not _IMAGE.fullmatch(image):
         raise UserError(
             f"{image[:100]!r} does not say which image by its digest.",
-            "Write sha256:… as `docker image inspect --format {{.Id}} NAME` prints it; a tag may be moved.",
+            "Write HOST/COMPETITION/YOU/NAME@sha256:… as `touchstone image push` prints it; a tag may be moved.",
             "image",
         )
 
@@ -177,6 +181,13 @@ def _check_quota(used: Quota, phase: Phase) -> None:
         raise QuotaExceeded(
             f"You have used all {used.per_day} submissions of today in the phase {phase.slug}.",
             f"The next day begins at {_at(used.resets_at)}.", reset_at=used.resets_at,
+        )  # fmt: skip
+    if used.failures_per_day is not None and used.failed_today >= used.failures_per_day:
+        raise QuotaExceeded(
+            f"{used.failed_today} of your submissions of today failed in the phase {phase.slug}, as many as are "
+            "allowed. They took none of your quota.",
+            f"See why they failed, and try the next on data that you can download; a new day begins at "
+            f"{_at(used.resets_at)}.", reset_at=used.resets_at,
         )  # fmt: skip
 
 

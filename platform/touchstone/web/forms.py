@@ -41,7 +41,7 @@ KINDS = {
     ),
     "container": Kind(
         _("Container"),
-        _("A docker save archive, or the digest of an image that the node holds. It answers the judge's queries."),
+        _("An image that you pushed, or a docker save archive. It answers the judge's queries."),
         icon="package",
     ),
     "code": Kind(
@@ -153,7 +153,7 @@ class SubmitForm(forms.Form):
         label=_("Image name, instead of a file"),
         max_length=300,
         required=False,
-        help_text=_("An image that the node's engine already holds, such as team/model@sha256:…"),
+        help_text=_("An image that you pushed, by the name that the push printed: HOST/COMPETITION/YOU/NAME@sha256:…"),
         widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off", "spellcheck": "false"}),
     )
     message = forms.CharField(

@@ -34,6 +34,46 @@ RUN_BADGES = {
     "failed": Badge(gettext_lazy("Failed"), icon="triangle-alert", tone="error"),
     "cancelled": Badge(gettext_lazy("Cancelled"), icon="ban"),
 }
+NODE_BADGES = {
+    "ready": Badge(gettext_lazy("Ready"), icon="circle-check", tone="ok"),
+    "busy": Badge(gettext_lazy("Busy"), icon="loader", tone="active"),
+    "draining": Badge(gettext_lazy("Draining"), icon="hourglass", tone="warn"),
+    "drained": Badge(gettext_lazy("Drained"), icon="circle-minus"),
+    "quarantined": Badge(gettext_lazy("In quarantine"), icon="triangle-alert", tone="error"),
+    "offline": Badge(gettext_lazy("Offline"), icon="circle-dashed", tone="warn"),
+    "disabled": Badge(gettext_lazy("Disabled"), icon="ban"),
+}
+
+
+@dataclass(frozen=True)
+class NodeAct:
+    """Something done with a node: the word on the button, what it means, and what is said afterwards."""
+
+    button: str | Promise
+    means: str | Promise
+    done: str | Promise
+
+
+NODE_ACTS = {
+    "drain": NodeAct(
+        gettext_lazy("Drain"),
+        gettext_lazy("The node finishes what it runs and gets no new runs, until you undrain it."),
+        gettext_lazy("gets no new runs."),
+    ),
+    "undrain": NodeAct(
+        gettext_lazy("Undrain"), gettext_lazy("The node gets runs again."), gettext_lazy("gets runs again.")
+    ),
+    "release": NodeAct(
+        gettext_lazy("Release"),
+        gettext_lazy("The node leaves quarantine and gets runs again. Mend first what put it there."),
+        gettext_lazy("is out of quarantine."),
+    ),
+    "disable": NodeAct(
+        gettext_lazy("Disable"),
+        gettext_lazy("The node's token is refused from now on. What it runs goes back to the queue."),
+        gettext_lazy("is refused from now on."),
+    ),
+}
 FINAL_STATES = frozenset({"scored", "rejected", "failed", "cancelled"})
 
 RESULT_BADGES = {
@@ -143,6 +183,11 @@ def size(value: int | float | None) -> str:
             break
         amount /= 1024
     return f"{amount:.0f} {unit}" if unit == "B" or amount == int(amount) else f"{amount:.1f} {unit}"
+
+
+def speed(operations: float | None) -> str:
+    """A calibration as billions of multiply-add operations a second; empty where there is none."""
+    return "" if not operations else _("%s G multiply-adds a second") % number(operations / 1e9, decimals=1)
 
 
 #: What a node calls its stages, in words. A metric's stage is `metric:<prefix>`.

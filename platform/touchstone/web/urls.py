@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from touchstone.web.converters import SlugConverter
-from touchstone.web.views import account, board, competition, data, health, home, organise, submission, submit
+from touchstone.web.views import account, board, competition, data, health, home, nodes, organise, submission, submit
 
 register_converter(SlugConverter, "key")
 
@@ -38,6 +38,9 @@ urlpatterns = [
     path("s/<uuid:pk>/", submission.submission, name="submission"),
     path("s/<uuid:pk>/state", submission.state, name="submission-state"),
     path("s/<uuid:pk>/cancel/", submission.cancel, name="submission-cancel"),
+    path("s/<uuid:pk>/logs", submission.logs, name="submission-logs"),
+    path("nodes/", nodes.nodes, name="nodes"),
+    path("nodes/<str:name>/<str:act>/", nodes.node_act, name="node-act"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,15 @@ from pydantic import Field, JsonValue
 
 from runners.context import MetricContext
 from runners.metrics.efficiency.timing import batch, seconds_of, surroundings
-from runners.registry import Column, MetricReturn, MetricValue, metric, undefined
+from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
 from runners.statistics.intervals import quantile_interval
 
 _BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(min_length=1, max_length=16)]
+
+
+def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
+    asked = sum(set(parameters["batch_sizes"])) * (parameters["repeats"] + parameters["warm_up"])
+    return Cost(least=asked, typical=asked)
 
 
 @metric(
@@ -29,6 +35,7 @@ _BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field
         Column("throughput", title="Throughput", unit="items/s", direction="maximise"),
     ),
     reference="Median and 95th percentile with distribution-free intervals (order statistics); after warm-up",
+    queries=_cost,
 )
 def latency(
     ctx: MetricContext,

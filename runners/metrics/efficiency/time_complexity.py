@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from pydantic import Field, JsonValue
 from runners.context import MetricContext
 from runners.metrics.efficiency.growth import ClassFit, PowerLaw, classes, power_law
 from runners.metrics.efficiency.timing import batch, seconds_of, surroundings
-from runners.registry import MetricValue, metric
+from runners.registry import Cost, MetricValue, metric
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,6 +28,13 @@ _SHORTEST = 20e-6
 _LARGEST_BYTES = 64 * 2**20
 
 
+def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
+    """The whole sweep; it ends early where it would take too long, so nothing of it is sure."""
+    smallest, largest = parameters["smallest"], max(parameters["smallest"], parameters["largest"])
+    sizes = np.geomspace(smallest, largest, parameters["sizes"])
+    return Cost(least=0, typical=int(sizes.sum()) * (parameters["repeats"] + 1))
+
+
 @metric(
     "efficiency.time_complexity",
     title="Time complexity (exponent)",
@@ -34,6 +42,7 @@ _LARGEST_BYTES = 64 * 2**20
     range=(0.0, 4.0),
     needs=("queries",),
     reference="a + b·n^c by relative least squares, interval by profile; class by AICc (Hurvich and Tsai 1989)",
+    queries=_cost,
 )
 def time_complexity(
     ctx: MetricContext,

@@ -16,6 +16,7 @@ from runners.metrics.robustness.recheck import TOLERANCE, Rechecked, recheck
 from runners.registry import (
     AttackInfo,
     Column,
+    Cost,
     MetricReturn,
     MetricValue,
     get_attack,
@@ -35,6 +36,18 @@ _COLUMNS = (
 _CURVE = 9
 
 
+def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
+    """Each item is asked once; those the model gets right, which may be none, are attacked and asked again."""
+    attack = get_attack(parameters["attack"])
+    own = ("attack", "eps", "norm", "items")
+    typed = parse_parameters(
+        attack, {key: value for key, value in parameters.items() if key not in own and value is not None}
+    )
+    chosen = min(items, parameters["items"] or items)
+    each = attack.queries(typed) if attack.queries is not None else 0
+    return Cost(least=chosen, typical=chosen * (2 + each), access=attack.requires)
+
+
 @metric(
     "robustness.attack",
     title="Robustness under attack",
@@ -43,6 +56,7 @@ _CURVE = 9
     needs=("queries",),
     results=_COLUMNS,
     reference="Carlini et al. 2019, On Evaluating Adversarial Robustness; the attack's own source is in the catalogue",
+    queries=_cost,
 )
 def robustness_attack(
     ctx: MetricContext,

@@ -238,7 +238,7 @@ def test_quota_of_the_open_phase(participant: APIClient) -> None:
     assert body.pop("resets_at").endswith("T00:00:00Z")
     assert body == {
         "competition": "small", "phase": "now", "per_day": 5, "used_today": 0, "remaining_today": 5,
-        "total": 50, "used_total": 0, "remaining_total": 50,
+        "total": 50, "used_total": 0, "remaining_total": 50, "failures_per_day": 20, "failed_today": 0,
     }  # fmt: skip
     assert participant.get(f"{LIST}/small/quota", {"phase": "past"}).json()["per_day"] is None
     problem(participant.get(f"{LIST}/small/quota", {"phase": "never"}), 404, "not_found")

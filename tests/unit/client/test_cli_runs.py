@@ -4,10 +4,13 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from django.db import connection
 
 from runners.contract import Verdict
+from tests.factories.server import user_make
 from touchstone.accounts.models import User
 from touchstone.submissions.models import Submission
 
@@ -56,14 +59,48 @@ def test_logs(run: Callable, made: str, score: Callable) -> None:
     assert (before.code, before.out) == (0, "")
     assert "no log" in before.err
     score(made, log="one\n\x1b[31mtwo\n")
-    assert run("logs", made).out == "one\n\N{REPLACEMENT CHARACTER}[31mtwo\n"
+    assert run("logs", made).out == "one\ntwo\n"
 
 
-def test_following_the_log(run: Callable, made: str, meanwhile: Callable, score: Callable) -> None:
+def test_following_the_log(run: Callable, made: str, score: Callable) -> None:
+    """Over the server's stream: the node works while the command waits."""
+
+    def work() -> None:
+        try:
+            score(made, log="loading\none\n\x1b[31mtwo", sample_log="loading\n")
+        finally:
+            connection.close()  # this thread's own
+
+    working = Thread(target=work)
+    working.start()
+    done = run("logs", made, "-f")
+    working.join()
+    assert (done.code, done.out) == (0, "loading\none\ntwo\n")
+    assert "on node test-node" in done.err
+    assert "Scored." in done.err
+    assert run("logs", made, "--follow", "--part", "sample").out == "loading\n"
+    assert run("logs", made, "--part", "run").out == "one\ntwo\n"
+    assert run("logs", made, "--part", "none").code == 2
+
+
+def test_following_without_a_stream(run: Callable, made: str, meanwhile: Callable, score: Callable, settings) -> None:
+    settings.TOUCHSTONE_STREAMS = 0  # it has no room for one
     meanwhile(lambda: score(made))
     done = run("logs", made, "-f")
     assert (done.code, done.out) == (0, "all went well\n")
     assert "on node test-node" in done.err
+
+
+def test_queues_and_nodes(run: Callable, made: str, score: Callable, as_user: Callable) -> None:
+    score(made)
+    assert run("queues").rows[0]["queue"] == "cpu"
+    assert run("queues", "--json").json["queues"][0]["waiting"] == 0
+    refused = run("nodes")
+    assert refused.code == 4
+    assert "staff" in refused.err
+    as_user(user_make(is_staff=True))
+    assert run("nodes").rows[0]["name"] == "test-node"
+    assert run("nodes", "--json").json["nodes"][0]["runs"] == []
 
 
 def test_results(run: Callable, made: str, score: Callable) -> None:

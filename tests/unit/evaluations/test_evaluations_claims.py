@@ -46,7 +46,7 @@ def test_spec_survives_the_wire_with_aliases_and_parameters() -> None:
 def test_first_in_first_out_and_only_what_the_node_can_run() -> None:
     competition = competition_make(submission={"kinds": ["predictions", "model"]})
     old = queued_run(competition, queued_at=now() - timedelta(minutes=9))
-    model = queued_run(competition, queued_at=now() - timedelta(hours=1))
+    model = queued_run(competition, kind="model", queued_at=now() - timedelta(hours=1))
     type(model.submission).objects.filter(pk=model.submission_id).update(kind="model")
     new = queued_run(competition)
     gpu = queued_run(competition, queue="gpu", queued_at=now() - timedelta(days=1))
@@ -142,7 +142,7 @@ def test_events_and_log() -> None:
     claim(node)
     lines = [
         RunEvent(at="2026-01-01T00:00:00Z", kind="stage", message="sandbox\x00", data={"seconds": 1.5, "x": "\x00"}),
-        RunEvent(at="2026-01-01T00:00:01Z", kind="log", message="hello\x00"),
+        RunEvent(at="2026-01-01T00:00:01Z", kind="log", message="hello\x00\x1b[31m red\r\n"),
         RunEvent(at="2026-01-01T00:00:02Z", kind="log", message="world\n"),
     ]
 
@@ -150,7 +150,8 @@ def test_events_and_log() -> None:
 
     run.refresh_from_db()
     last = run.events.last()
-    assert run.log == "hello\ufffd\nworld\n"
+    assert run.log == "hello\ufffd red\nworld\n"
+    assert run.log_end == len(run.log)
     assert (last.kind, last.message, last.attempt) == ("stage", "sandbox\ufffd", 1)
     assert last.data == {"seconds": 1.5, "x": "\ufffd", "node_at": "2026-01-01T00:00:00Z"}
     assert list(run.events.values_list("sequence", flat=True)) == list(range(1, run.events.count() + 1))
@@ -169,7 +170,7 @@ def test_log_keeps_its_end() -> None:
     run.refresh_from_db()
     assert len(run.log.encode()) <= 2**20
     assert run.log.startswith("[earlier lines cut]")
-    assert run.log.endswith("the end\n")
+    assert run.log.endswith("the end")
 
 
 def test_file_urls_die_with_their_attempt() -> None:

@@ -48,7 +48,7 @@ def test_scored_writes_everything() -> None:
 
 
 @pytest.mark.parametrize("verdict", ["timeout", "memory", "output_limit", "crash", "invalid_output"])
-def test_participants_faults_fail_the_run_and_count(verdict: str) -> None:
+def test_participants_faults_fail_the_run_and_take_no_quota(verdict: str) -> None:
     run, node = claimed()
     report = result_make(run, verdict=Verdict(verdict), message="it broke", hint="mend it", code="special")
 
@@ -56,7 +56,7 @@ def test_participants_faults_fail_the_run_and_count(verdict: str) -> None:
 
     run.refresh_from_db()
     assert (run.verdict, run.code, run.message, run.hint) == (verdict, "special", "it broke", "mend it")
-    assert run.counts_quota
+    assert not run.counts_quota
     assert not board_of(run.submission.phase.competition).entries.exists()
 
 

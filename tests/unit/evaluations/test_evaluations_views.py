@@ -110,6 +110,7 @@ def test_a_node_without_an_engine_runs_predictions_only() -> None:
 
     assert seen(run).nodes_online == 1
     type(run.submission).objects.update(kind="code")
+    Run.objects.update(kind="code")
     assert seen(Run.objects.get(pk=run.pk)).nodes_online == 0
 
 

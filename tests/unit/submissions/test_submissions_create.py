@@ -304,4 +304,35 @@ def test_nothing_is_counted_twice() -> None:
         assert result_accept(node=node, result=report) == "failed"
 
     assert Run.objects.get(submission=made).attempt == 3
-    assert used(user, phase) == (1, 1)
+    assert used(user, phase) == (0, 0)
+    assert quota(participation=made.participation, phase=phase).failed_today == 1
+
+
+@pytest.mark.parametrize("verdict", ["timeout", "memory", "output_limit", "crash", "invalid_output"])
+def test_own_failures_take_no_quota_and_have_a_limit_of_their_own(verdict: str, settings) -> None:
+    settings.TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY = 2
+    user, phase = joined(**limits(per_day=1, total=1))
+    node = node_make()
+    for _ in range(2):
+        made = send(user, phase)
+        run_check(run_id=made.run.pk)
+        run_claim(node=node, queue="cpu", kinds=["predictions"])
+        run = Run.objects.get(submission=made)
+        result_accept(node=node, result=result_make(run, verdict=Verdict(verdict)))
+    assert used(user, phase) == (0, 0)
+
+    with pytest.raises(QuotaExceeded, match="2 of your submissions of today failed") as refused:
+        send(user, phase)
+
+    assert refused.value.reset_at is not None
+    assert "a new day begins at" in refused.value.hint
+    Submission.objects.update(created_at=now() - timedelta(days=1))
+    assert send(user, phase)
+
+
+def test_the_limit_of_failures_can_be_switched_off(settings) -> None:
+    settings.TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY = 0
+    user, phase = joined()
+    made = send(user, phase)
+    Run.objects.filter(submission=made).update(status=RunStatus.FAILED, verdict="crash", counts_quota=False)
+    assert send(user, phase)

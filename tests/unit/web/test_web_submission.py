@@ -48,7 +48,9 @@ def test_stages_and_history(world) -> None:
     assert html.index("Fetching data and submission</dt>") < html.index("Measuring performance.accuracy</dt>")
     assert "1 min 1 s" in html
     assert "Scored." in html
-    assert 'hx-trigger="every 2s"' not in html
+    assert "data-live" not in html
+    assert "data-stream" not in html
+    assert "live.js" not in html
 
 
 def test_a_failure_says_what_why_and_what_next(world) -> None:
@@ -71,7 +73,9 @@ def test_waiting_shows_place_and_workers_and_follows(world) -> None:
     html = page(world, run)
     assert "number 2 in the queue" in html
     assert "2 workers online" in html
-    assert 'hx-trigger="every 2s"' in html
+    assert re.search(r'<div id="run" data-live hx-get="/s/[^"]+/state\?v=[0-9a-f]+" hx-trigger="look"', html)
+    assert f'data-stream="/api/v1/submissions/{run.submission_id}/stream?after=0.0.0.0"' in html
+    assert "web/js/live.js" in html
     assert "Cancel the run" in html
 
 
@@ -120,6 +124,35 @@ def test_a_running_one_is_asked_to_stop(world) -> None:
     html = client.get(f"/s/{run.submission_id}/").content.decode()
     assert "Cancel asked" in html
     assert "Cancel the run" not in html
+
+
+def test_the_two_logs_stand_apart(world) -> None:
+    run = score(fresh(world), sample_log="loading\n", log="loading\nanswering\n", estimated_seconds=75.0)
+    html = page(world, run)
+    assert html.index("Sample log") < html.index("loading") < html.index("Run log") < html.index("answering")
+    assert html.count("loading\n") == 1
+    assert "1 min 15 s" in html
+    assert "loading" in world.client("participant").get(f"/s/{run.submission_id}/logs").content.decode()
+
+
+def test_a_log_that_is_kept_back_says_so(world) -> None:
+    Phase.objects.filter(competition=world.public).update(logs="sample")
+    run = score(fresh(world), sample_log="loading\n", log="loading\nsecret\n")
+    html = page(world, run)
+    assert "loading" in html
+    assert "secret\n" not in html
+    assert "keeps what runs write about its own data" in html
+    assert "secret\n" in page(world, run, "organiser")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [("too_slow", "would not have finished in time"), ("image_start", "entry point")]
+)
+def test_codes_have_words_of_their_own(world, code: str, text: str) -> None:
+    verdict = Verdict.TIMEOUT if code == "too_slow" else Verdict.CRASH
+    html = page(world, score(fresh(world), verdict=verdict, code=code, message=""))
+    assert text in html
+    assert "failed submissions have a limit of their own" in html
 
 
 @pytest.mark.parametrize(("role", "shown"), [("participant", False), ("organiser", True)])

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.factories.server import run_make, submission_make
+from tests.factories.server import phase_of, run_make, submission_make
 from touchstone.competitions.models import Participation, Phase
 from touchstone.core.clock import now
-from touchstone.evaluations.models import RunStatus
+from touchstone.evaluations.models import Run, RunStatus
 from touchstone.submissions.models import Submission
 
 SUBMIT = "/c/open-one/submit/"
@@ -145,3 +145,27 @@ def test_the_list_shows_states_and_only_ones_own(world) -> None:
     everybodys = world.client("organiser").get("/c/open-one/submissions/?all=1").content.decode()
     assert f"/s/{world.run.submission_id}/" in everybodys
     assert "/s/" not in world.client("stranger").get("/c/open-one/submissions/?all=1").content.decode()
+
+
+def test_the_list_follows_what_is_open_and_then_stops(world) -> None:
+    client = world.client("participant")
+    url = "/c/open-one/submissions/"
+    assert "hx-trigger" not in client.get(url).content.decode()
+    run = run_make(submission_make(world.participation, phase_of(world.public)))
+    html = client.get(url).content.decode()
+    found = re.search(r'<div id="submissions" hx-get="([^"]+)" hx-trigger="every 3s"', html)
+    assert found is not None
+    again = found[1].replace("&amp;", "&")
+    assert client.get(again, headers={"HX-Request": "true"}).status_code == 204
+    Run.objects.filter(pk=run.pk).update(status="cancelled")
+    part = client.get(again, headers={"HX-Request": "true"}).content.decode()
+    assert "Cancelled" in part
+    assert "hx-trigger" not in part
+    assert "<html" not in part
+
+
+def test_failures_of_today_are_shown_beside_the_quota(world) -> None:
+    submission = submission_make(world.participation, Phase.objects.get(competition=world.public, slug="main"))
+    run_make(submission, "failed", verdict="crash", counts_quota=False)
+    html = world.client("participant").get("/c/open-one/submissions/").content.decode()
+    assert "<strong>1</strong> of 20 failures allowed today" in html

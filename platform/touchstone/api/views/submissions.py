@@ -153,14 +153,25 @@ class SubmissionLog(ApiView):
     tag = "submissions"
     scopes = {"GET": "read"}
 
+    class Query(Strict):
+        """Which part of it."""
+
+        part = serializers.ChoiceField(
+            ["all", "sample", "run"], required=False, default="all",
+            help_text="What was written about the public sample, what was written then, or both.",
+        )  # fmt: skip
+
     @operation(
         operation_id="submissions_log",
         summary="The run's log, as far as the phase shows it",
+        parameters=[Query],
         responses={(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description="UTF-8 text")},
     )
     def get(self, request: Request, submission: uuid.UUID) -> HttpResponse:
+        part = self.query(request, self.Query)["part"]
         found = submission_get(user=request.user, id=submission)
-        return HttpResponse(run_log(run=found.run, user=request.user), content_type="text/plain; charset=utf-8")
+        text = run_log(run=found.run, user=request.user, part=part)
+        return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
 class SubmissionResults(ApiView):
@@ -219,6 +230,7 @@ def detail(submission: Submission, request: Request) -> Any:
             **submission_dict(submission),
             "queue_position": view.position,
             "estimated_start": view.estimated_start,
+            "estimated_seconds": view.run.estimated_seconds,
             "nodes_online": view.nodes_online,
             "explanation": view.explanation,
             "stages": view.run.stages,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from touchstone.config.logs import logging_config
+from touchstone.config.settings.env import FileEnv
 
-env = environ.Env()
+env = FileEnv()
 
 ROOT = Path(__file__).resolve().parents[4]
 VAR = Path(env.str("TOUCHSTONE_VAR", default=str(ROOT / "var"))).resolve()
@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "touchstone.submissions",
     "touchstone.evaluations",
     "touchstone.leaderboards",
+    "touchstone.registry",
     "touchstone.audit",
     "touchstone.api",
     "touchstone.web",
@@ -176,7 +177,31 @@ TOUCHSTONE_LEASE_SECONDS = 60
 TOUCHSTONE_HEARTBEAT_SECONDS = 15
 TOUCHSTONE_MAX_FAULTS = 3
 TOUCHSTONE_CHECK_SECONDS = 120
+TOUCHSTONE_CHECK_LEASE_SECONDS = 15
 TOUCHSTONE_NUDGE_SECONDS = 10
 TOUCHSTONE_NODE_ONLINE_SECONDS = 60
+# A node rests after a fault of its own, longer each time, and is in quarantine after so many in a row.
+TOUCHSTONE_NODE_REST_SECONDS = 10
+TOUCHSTONE_NODE_MAX_FAULTS = 3
+# How long a phase of lower priority may be kept waiting altogether.
+TOUCHSTONE_QUEUE_PATIENCE_SECONDS = 600
+# Failures of the participant's own, in each phase: they take none of the quota, and have a limit of their own.
+TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY = env.int("TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY", default=20)
+# Live logs: streams of one process (each takes a thread) and of one person, and the longest of them.
+TOUCHSTONE_STREAMS = env.int("TOUCHSTONE_STREAMS", default=8)
+TOUCHSTONE_STREAMS_PER_USER = 3
+TOUCHSTONE_STREAM_SECONDS = 60.0
 
 CELERY_BROKER_URL = env.str("TOUCHSTONE_BROKER_URL", default="redis://127.0.0.1:6379/0")
+
+# The platform's own registry of images; an empty host means that there is none. See docs/registry.md.
+TOUCHSTONE_REGISTRY_HOST = env.str("TOUCHSTONE_REGISTRY_HOST", default="")
+_registry_scheme = "http" if TOUCHSTONE_REGISTRY_HOST.startswith(("127.", "localhost")) else "https"
+TOUCHSTONE_REGISTRY_URL = env.str(
+    "TOUCHSTONE_REGISTRY_URL", default=f"{_registry_scheme}://{TOUCHSTONE_REGISTRY_HOST}"
+)
+TOUCHSTONE_REGISTRY_PULL_HOST = env.str("TOUCHSTONE_REGISTRY_PULL_HOST", default=TOUCHSTONE_REGISTRY_HOST)
+TOUCHSTONE_REGISTRY_SECRETS = env.str("TOUCHSTONE_REGISTRY_SECRETS", default=str(VAR / "secrets" / "registry"))
+TOUCHSTONE_REGISTRY_QUOTA = env.int("TOUCHSTONE_REGISTRY_QUOTA", default=20 * 2**30)
+# Whether a submission may name an image of the node's own engine: for one machine whose people trust each other.
+TOUCHSTONE_LOCAL_IMAGES = env.bool("TOUCHSTONE_LOCAL_IMAGES", default=True)

@@ -1,4 +1,6 @@
-"""A real installation. Everything secret or local comes from the environment; what is missing stops the start."""
+"""A real installation. Everything secret or local comes from the environment, or from files that it names (NAME_FILE).
+
+What is missing stops the start."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -14,8 +16,8 @@ if _missing:
 SECRET_KEY = env.str("TOUCHSTONE_SECRET_KEY")
 if len(SECRET_KEY) < 50 or SECRET_KEY.startswith(("development-only-", "tests-only-")):
     raise ImproperlyConfigured(
-        "TOUCHSTONE_SECRET_KEY must be at least 50 random characters of your own; make one with "
-        "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+        "TOUCHSTONE_SECRET_KEY, or the file of TOUCHSTONE_SECRET_KEY_FILE, must be at least 50 random characters of "
+        "your own; make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
     )
 
 # Limits on tries count in the cache, so server processes share one where there is one: Redis, here or as the broker.
@@ -25,6 +27,9 @@ if _cache_url and not _cache_url.startswith(("redis://", "rediss://", "redis+soc
         "TOUCHSTONE_CACHE_URL must be the URL of a Redis: redis://, rediss:// or redis+socket://."
     )
 CACHES = {"default": cache(_cache_url or env.str("TOUCHSTONE_BROKER_URL"))}
+
+# Nodes are many, and whose image is on one is nobody else's business: images come by the registry or as archives.
+TOUCHSTONE_LOCAL_IMAGES = env.bool("TOUCHSTONE_LOCAL_IMAGES", default=False)
 
 _https = env.str("TOUCHSTONE_BASE_URL").startswith("https://")
 SESSION_COOKIE_SECURE = _https

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import DataSplit
+from touchstone.core.clock import now
 from touchstone.core.storage import blob_local
 from touchstone.core.tasks import enqueue
 from touchstone.evaluations.intake import IntakeBroken, IntakeReport, intake_check
@@ -36,7 +39,8 @@ def run_check(*, run_id: object) -> None:
     if run is None:
         return
     try:
-        report = _look(run)
+        with _at_it(run):
+            report = _look(run)
     except Exception as error:
         log.exception("intake.broken", run=str(run.pk))
         _again(run, f"{error}" if isinstance(error, IntakeBroken) else type(error).__name__)
@@ -59,10 +63,41 @@ def _begin(run_id: object) -> Run | None:
         return run_transition(run=run, to=RunStatus.CHECKING, reason="Checking the file.", checks=run.checks + 1)
 
 
+@contextlib.contextmanager
+def _at_it(run: Run) -> Iterator[None]:
+    """Move the deadline of a check on while it lasts; one that lasts less than a pause touches nothing."""
+    done = threading.Event()
+    pause = settings.TOUCHSTONE_CHECK_LEASE_SECONDS / 3
+
+    def renew() -> None:
+        try:
+            while not done.wait(pause):
+                until = now() + timedelta(seconds=settings.TOUCHSTONE_CHECK_LEASE_SECONDS)
+                mine = Run.objects.filter(pk=run.pk, status=RunStatus.CHECKING, checks=run.checks)
+                try:
+                    mine.update(deadline=until)
+                except DatabaseError as error:  # the next time; if there is none, the check is repeated
+                    log.warning("check.lease", run=str(run.pk), error=str(error))
+        finally:
+            connection.close()  # this thread's own
+
+    thread = threading.Thread(target=renew, name="check-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def _look(run: Run) -> IntakeReport:
     submission = run.submission
     if not submission.files:
-        return IntakeReport()  # an image of the node's engine: the node looks at it
+        # Later than at import: the registry's app builds on this one.
+        from touchstone.registry.checks import pushed_check
+
+        report = pushed_check(submission=submission, seconds=settings.TOUCHSTONE_CHECK_SECONDS)
+        return report or IntakeReport()  # an image of the node's engine: the node looks at it
     phase = submission.phase
     file = submission.files[0]
     with contextlib.ExitStack() as stack:

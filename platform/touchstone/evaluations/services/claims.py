@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,16 +13,20 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Q
 
-from runners.contract import EventBatch, FileRef, Lease, RunSpec, SplitRef, SubmissionRef
+from runners.contract import EventBatch, FileRef, ImagePull, Lease, RunSpec, SplitRef, SubmissionRef
+from runners.contract import RunEvent as NodeEvent
 from runners.spec.models import CompetitionSpec
 from touchstone.competitions.models import Competition, DataSplit
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound
 from touchstone.core.text import clean, clean_json
-from touchstone.evaluations.events import MAX_EVENTS, MAX_MESSAGE, last_sequence, log_join
-from touchstone.evaluations.models import Node, Run, RunEvent, RunStatus
+from touchstone.evaluations.events import MAX_EVENTS, MAX_MESSAGE, last_sequence
+from touchstone.evaluations.fitness import capabilities, fit_filter, nodes_active
+from touchstone.evaluations.logs import logs_add, logs_begin
+from touchstone.evaluations.models import Lane, Node, Run, RunEvent, RunStatus
 from touchstone.evaluations.services.nodes import node_seen
-from touchstone.evaluations.services.runs import run_enqueue, spec_of
+from touchstone.evaluations.services.queueing import QUICK_BURST, first_waiting
+from touchstone.evaluations.services.runs import spec_of
 from touchstone.evaluations.state import run_lock, run_transition
 
 _SALT = "touchstone.node-file"
@@ -34,33 +40,80 @@ class Fenced(Conflict):
     code = "fenced"
 
 
-def run_claim(*, node: Node, queue: str, kinds: Sequence[str], base_url: str = "") -> RunSpec | None:
-    """Give `node` the first run that waits in `queue` and is of a kind it can run; None where there is none.
+def run_claim(
+    *, node: Node, queue: str, kinds: Sequence[str], base_url: str = "", key: str = ""
+) -> RunSpec | None:
+    """Give `node` the first run that waits in `queue` and that it can take; None where there is none.
 
-    Rows that another node is about to take are skipped, so no run is given twice. `base_url` starts the URLs of
-    files (default: the platform's own).
+    Nor for a node that is drained, in quarantine or resting after a fault of its own. The order is that of
+    `queueing`; long runs are given as far as the node has slots. Rows that another node is about to take are skipped,
+    so no run is given twice. `base_url` starts the URLs of files (default: the platform's own). A claim with the
+    `key` of one before, whose answer was lost, gets the same run again.
     """
     node_seen(node=node)
-    moment = now()
+    moment, base_url = now(), base_url or settings.TOUCHSTONE_BASE_URL
     with transaction.atomic():
-        run = (
-            Run.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("submission__phase__competition", "submission__phase__split")
-            .filter(status=RunStatus.QUEUED, queue=queue, submission__kind__in=list(kinds))
-            .filter(Q(not_before=None) | Q(not_before__lte=moment))
-            .order_by("queued_at", "id")
-            .first()
-        )
+        again = _claimed(node, key)
+        if again is not None:
+            return run_spec(run=again, spec=spec_of(competition=again.submission.phase.competition), base_url=base_url)
+        run = _first(node, queue, list(kinds), moment)
         if run is None:
             return None
         spec = spec_of(competition=run.submission.phase.competition)
         row = run_transition(
             run=run, to=RunStatus.RUNNING, reason=f"Attempt {run.attempt + 1} on node {node.name}.",
-            attempt=run.attempt + 1, node=node, started_at=moment, not_before=None, log="",
+            attempt=run.attempt + 1, node=node, started_at=moment, not_before=None, estimated_seconds=None,
+            environment={"claim": key}, **logs_begin(run=run),
             lease_until=moment + timedelta(seconds=settings.TOUCHSTONE_LEASE_SECONDS),
             deadline=moment + timedelta(seconds=_longest(spec)),
         )  # fmt: skip
-        return run_spec(run=row, spec=spec, base_url=base_url or settings.TOUCHSTONE_BASE_URL)
+        return run_spec(run=row, spec=spec, base_url=base_url)
+
+
+def _claimed(node: Node, key: str) -> Run | None:
+    """The run that `node` has by a claim of this key. Until it is reported, a run's environment holds what tells
+    messages that arrive twice: the key of its claim, and the number of the last event.
+    """
+    if not key:
+        return None
+    Node.objects.select_for_update(no_key=True).get(pk=node.pk)  # else a claim and its twin pass each other
+    mine = Run.objects.filter(node=node, status=RunStatus.RUNNING, environment__claim=key)
+    return mine.select_related("submission__phase__competition", "submission__phase__split").first()
+
+
+def _first(node: Node, queue: str, kinds: list[str], moment: datetime) -> Run | None:
+    """The run that `node` gets, its row locked. The node's row is locked too: its claims are counted one by one."""
+    row = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
+    resting = row.rest_until is not None and row.rest_until > moment
+    if resting or row.drained_at or row.quarantined_at or row.disabled_at:
+        return None
+    able = capabilities(node=row)
+    others = _others(row)
+    for lane in _lanes(row, able.slots, moment):
+        found = first_waiting(node=row, able=able, queue=queue, lane=lane, kinds=kinds, others=others)
+        if found is not None:
+            row.quick_streak = row.quick_streak + 1 if lane == Lane.QUICK else 0
+            row.save(update_fields=["quick_streak"])
+            return run_lock(run_id=found.pk)
+    return None
+
+
+def _lanes(node: Node, slots: int, moment: datetime) -> list[Lane]:
+    """Quick runs first, but long ones in between where many quick ones wait; long ones only for a free slot.
+
+    A slot counts as taken while the lease of its run is renewed: a killed attempt blocks it for half a lease.
+    """
+    alive = moment + timedelta(seconds=settings.TOUCHSTONE_LEASE_SECONDS / 2)
+    taken = Run.objects.filter(node=node, status=RunStatus.RUNNING, lane=Lane.LONG, lease_until__gt=alive).count()
+    if taken >= slots:
+        return [Lane.QUICK]
+    return [Lane.LONG, Lane.QUICK] if node.quick_streak >= QUICK_BURST else [Lane.QUICK, Lane.LONG]
+
+
+def _others(node: Node) -> Q | None:
+    """Runs that some other node could take now; None where there is no other."""
+    found = [fit_filter(able=capabilities(node=other)) for other in nodes_active().exclude(pk=node.pk)]
+    return functools.reduce(operator.or_, found) if found else None
 
 
 def _longest(spec: CompetitionSpec) -> float:
@@ -85,13 +138,21 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
     return RunSpec(
         run=str(run.pk), attempt=run.attempt, competition=phase.competition.slug, phase=phase.slug,
         submission=SubmissionRef(
-            id=str(submission.pk), kind=submission.kind, files=refs(submission.files), image=submission.image
+            id=str(submission.pk), kind=submission.kind, files=refs(submission.files), image=submission.image,
+            pull=_pull(run) if submission.image else None,
         ),
         task=spec.task, input=spec.input, attributes=spec.attributes, aggregate=spec.aggregate,
         resources=spec.submission.resources, metrics=spec.metrics, split=split(phase.split),
         sample=split(sample) if sample is not None else None,
         seed=run.seed, lease_seconds=settings.TOUCHSTONE_LEASE_SECONDS,
     )  # fmt: skip
+
+
+def _pull(run: Run) -> ImagePull | None:
+    # Later than at import: the registry's app builds on this one.
+    from touchstone.registry.services import run_pull
+
+    return run_pull(run=run)
 
 
 def _sample(competition: Competition, spec: CompetitionSpec, split: DataSplit) -> DataSplit | None:
@@ -141,17 +202,16 @@ def lease_renew(*, node: Node, run_id: object, attempt: int) -> Lease:
 
 
 def events_append(*, node: Node, run_id: object, attempt: int, batch: EventBatch) -> None:
-    """Add a node's events to the run's history; lines of the log go to the log. Raises `Fenced`."""
+    """Add a node's events to the run's history; lines of the log go to the log. Raises `Fenced`.
+
+    An event that has a number (`data.n`, rising within an attempt) is taken once, however often it arrives.
+    """
     with transaction.atomic():
         run = attempt_lock(node=node, run_id=run_id, attempt=attempt)
-        lines = [event.message for event in batch.events if event.kind == "log"]
-        if lines:
-            run.log = log_join(
-                log=run.log, more="".join(line if line.endswith("\n") else line + "\n" for line in lines)
-            )
-            run.save(update_fields=["log"])
+        fresh = _unseen(run, batch)
+        logs_add(run=run, events=fresh)
         first = last_sequence(run=run) + 1
-        kept = [event for event in batch.events if event.kind != "log"][: max(0, MAX_EVENTS - first)]
+        kept = [event for event in fresh if event.kind != "log"][: max(0, MAX_EVENTS - first)]
         moment = now()  # our clock: a node's may be wrong, its own time is kept beside it
         RunEvent.objects.bulk_create(
             RunEvent(
@@ -162,11 +222,12 @@ def events_append(*, node: Node, run_id: object, attempt: int, batch: EventBatch
         )  # fmt: skip
 
 
-def run_release(*, node: Node, run_id: object, attempt: int) -> None:
-    """A node that shuts down gives its run back. That is no fault of the run and counts as none. Raises `Fenced`."""
-    with transaction.atomic():
-        run = attempt_lock(node=node, run_id=run_id, attempt=attempt)
-        if run.cancel_requested:
-            run_transition(run=run, to=RunStatus.CANCELLED, reason="Cancelled, as asked.")
-        else:
-            run_enqueue(run=run, reason=f"Node {node.name} is shutting down and gave the run back.")
+def _unseen(run: Run, batch: EventBatch) -> list[NodeEvent]:
+    """The events that did not come before. The caller holds the row's lock."""
+    last = run.environment.get("events", 0)
+    fresh = [event for event in batch.events if not isinstance(n := event.data.get("n"), int) or n > last]
+    numbers = [n for event in fresh if isinstance(n := event.data.get("n"), int)]
+    if numbers:
+        run.environment = {**run.environment, "events": max(numbers)}
+        run.save(update_fields=["environment"])
+    return fresh

@@ -41,14 +41,6 @@ def node_create(*, name: str, replace: bool = False) -> tuple[Node, str]:
     return node, fresh.raw
 
 
-def node_disable(*, node: Node) -> None:
-    """Refuse a node from now on. Its runs go back to the queue when their leases lapse."""
-    with transaction.atomic():
-        node.disabled_at = now()
-        node.save(update_fields=["disabled_at"])
-        audit_append(actor=None, act="node.disable", subject=f"node:{node.name}")
-
-
 def node_authenticate(*, raw: str) -> Node | None:
     """The node whose token `raw` is; None where it is unknown or disabled."""
     public = token_public(raw=raw, prefix="tsn")

@@ -14,9 +14,12 @@ from touchstone.audit.services import audit_append
 from touchstone.core.clock import now
 from touchstone.core.errors import UserError
 from touchstone.core.text import clean, clean_json
-from touchstone.evaluations.events import event_add, log_join
+from touchstone.evaluations.events import event_add
+from touchstone.evaluations.fitness import nodes_active, nodes_for
+from touchstone.evaluations.logs import logs_end
 from touchstone.evaluations.models import Node, Result, Run, RunStatus
 from touchstone.evaluations.services.claims import attempt_lock
+from touchstone.evaluations.services.node_states import is_better_elsewhere, is_node_fault, node_fault, node_worked
 from touchstone.evaluations.services.nodes import node_seen
 from touchstone.evaluations.services.runs import run_enqueue, run_fail
 from touchstone.evaluations.state import run_lock, run_transition
@@ -49,11 +52,13 @@ def result_accept(*, node: Node, result: RunResult) -> str:
         fields = _facts(run, result)
         if run.cancel_requested:
             run_transition(run=run, to=RunStatus.CANCELLED, reason="Cancelled, as asked.", **fields)
+        elif result.verdict is Verdict.PLATFORM:
+            platform_fault(run=run, code=_code(result), message=clean(result.message), pause=True, **fields)
         elif result.verdict is Verdict.OK:
             _score(run, node, result, fields)
         elif result.verdict in PARTICIPANT_VERDICTS:
             _participant_failed(run, result, fields)
-        elif result.verdict is Verdict.SCORER:
+        else:
             run_fail(
                 run=run,
                 verdict="scorer",
@@ -62,8 +67,8 @@ def result_accept(*, node: Node, result: RunResult) -> str:
                 hint=clean(result.hint),
                 **fields,
             )
-        else:
-            platform_fault(run=run, code=_code(result), message=clean(result.message), pause=True, **fields)
+        if result.verdict is not Verdict.PLATFORM:
+            node_worked(node=node)
     return str(run.status)
 
 
@@ -107,7 +112,8 @@ def _facts(run: Run, result: RunResult) -> dict[str, Any]:
         "environment": clean_json(dict(result.environment)),
         "stages": clean_json(dict(result.stages)),
         "peak_memory": result.peak_memory,
-        "log": log_join(log="", more=result.log) if result.log else run.log,
+        "estimated_seconds": result.estimated_seconds,
+        **logs_end(run=run, sample=result.sample_log, whole=result.log),
     }
 
 
@@ -132,10 +138,12 @@ def _row(run: Run, position: int, r: MetricResult) -> Result:
 
 
 def _participant_failed(run: Run, result: RunResult, fields: dict[str, Any]) -> None:
-    message = clean(result.message) or f"The submission ended with {result.verdict.value}."
+    """The submission's own fault: nothing was scored, so it takes none of the quota; such failures have a limit."""
+    message = clean(result.message)  # where it says nothing, the explanation of its code does
+    reason = message or f"The submission ended with {result.verdict.value}."
     row = run_transition(
-        run=run, to=RunStatus.FAILED, reason=message, verdict=result.verdict.value, code=_code(result), message=message,
-        hint=clean(result.hint), **fields,
+        run=run, to=RunStatus.FAILED, reason=reason, verdict=result.verdict.value, code=_code(result), message=message,
+        hint=clean(result.hint), counts_quota=False, **fields,
     )  # fmt: skip
     audit_append(
         actor=None, act="run.fail", subject=f"run:{row.pk}", data={"verdict": result.verdict.value, "code": row.code}
@@ -145,10 +153,16 @@ def _participant_failed(run: Run, result: RunResult, fields: dict[str, Any]) -> 
 def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **fields: Any) -> Run:
     """An attempt was lost through us: the run goes back to the queue, or ends after the third time.
 
-    `pause` waits before the next attempt, longer each time: a broken node must not burn all three at once.
+    `pause` waits before the next attempt, longer each time: a broken node must not burn all three at once. Where the
+    fault is the node's own, the next attempt is on another, if there is one that can take it, and need not wait.
     The caller holds the row's lock.
     """
     faults = run.faults + 1
+    if is_node_fault(code=code):
+        node_fault(run=run, code=code, message=message)
+    if is_better_elsewhere(code=code):
+        fields["avoid"] = run.node
+        pause = pause and not nodes_for(run=run, nodes=nodes_active().exclude(pk=run.node_id))
     if faults >= settings.TOUCHSTONE_MAX_FAULTS:
         return run_fail(
             run=run, verdict="platform", code=code, faults=faults,
@@ -161,3 +175,19 @@ def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **
         run=run, reason="Back in the queue; this attempt does not count.", faults=faults,
         not_before=now() + wait if pause else None, **fields,
     )  # fmt: skip
+
+
+def run_release(*, node: Node, run_id: object, attempt: int, lost: bool = False) -> None:
+    """A node gives a run back. Raises `Fenced`.
+
+    When it shuts down, that is no fault of anybody and counts as none. `lost`: what supervised the run died, and a
+    restarted worker found it; that is an attempt lost through us, and the next may begin at once, on any node.
+    """
+    with transaction.atomic():
+        run = attempt_lock(node=node, run_id=run_id, attempt=attempt)
+        if run.cancel_requested:
+            run_transition(run=run, to=RunStatus.CANCELLED, reason="Cancelled, as asked.")
+        elif lost:
+            platform_fault(run=run, code="supervisor_lost", message=f"node {node.name} lost what supervised the run")
+        else:
+            run_enqueue(run=run, reason=f"Node {node.name} is shutting down and gave the run back.")

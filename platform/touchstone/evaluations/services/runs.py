@@ -18,6 +18,7 @@ from touchstone.core.errors import NotAllowed
 from touchstone.core.tasks import nudge
 from touchstone.evaluations.events import event_add
 from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.services.queueing import needs_of, place_of
 from touchstone.evaluations.state import FINAL, run_lock, run_transition
 from touchstone.submissions.models import Submission
 
@@ -29,11 +30,10 @@ def spec_of(*, competition: Competition) -> CompetitionSpec:
 
 def run_receive(*, submission: Submission) -> Run:
     """Begin the run of a fresh submission, in the state received. Its check is due at once."""
-    resources = spec_of(competition=submission.phase.competition).submission.resources
     moment = now()
     run = Run.objects.create(
         submission=submission,
-        queue="gpu" if resources.gpus else "cpu",
+        **needs_of(submission=submission),
         # One seed for all attempts: a second attempt must not get a second chance.
         seed=secrets.randbits(48),
         deadline=moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS),
@@ -44,6 +44,8 @@ def run_receive(*, submission: Submission) -> Run:
 
 def run_enqueue(*, run: Run, reason: str, **fields: object) -> Run:
     """Put a run into the queue, or back to its place there, and nudge the nodes."""
+    if run.queued_at is None:
+        fields = {**place_of(run=run), **fields}
     row = run_transition(run=run, to=RunStatus.QUEUED, reason=reason, **fields)
     nudge(run_id=str(row.pk), queue=row.queue)
     return row

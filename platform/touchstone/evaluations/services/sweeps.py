@@ -15,6 +15,7 @@ from touchstone.core.clock import now
 from touchstone.core.tasks import nudge
 from touchstone.evaluations.models import Run, RunStatus
 from touchstone.evaluations.services.checks import check_retry, check_schedule
+from touchstone.evaluations.services.queueing import needs_of, passed_over
 from touchstone.evaluations.services.results import platform_fault
 from touchstone.evaluations.state import OPEN, run_transition
 
@@ -32,6 +33,7 @@ class SweepReport:
     rechecked: int = 0
     nudged: int = 0
     cancelled: int = 0
+    let_through: int = 0
     failed: int = 0
 
 
@@ -46,6 +48,12 @@ def runs_sweep() -> SweepReport:
         except Exception:  # one bad row must not keep the others waiting
             log.exception("sweep.failed", run=str(run_id))
             report.failed += 1
+    try:
+        with transaction.atomic():
+            report.let_through = passed_over()
+    except Exception:  # the order of a queue is no reason to stop sweeping
+        log.exception("sweep.queue_failed")
+        report.failed += 1
     return report
 
 
@@ -72,7 +80,10 @@ def _checking(run: Run, report: SweepReport) -> None:
 
 def _queued(run: Run, report: SweepReport) -> None:
     run.deadline = now() + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)
-    run.save(update_fields=["deadline"])
+    changed = {} if run.kind else needs_of(submission=run.submission)  # a server of the version before made it
+    for name, value in changed.items():
+        setattr(run, name, value)
+    run.save(update_fields=["deadline", *changed])
     nudge(run_id=str(run.pk), queue=run.queue)
     report.nudged += 1
 

@@ -45,6 +45,11 @@ def run_badge(status: str) -> SafeString:
 
 
 @register.simple_tag
+def node_badge(state: str) -> SafeString:
+    return badge(present.NODE_BADGES[state])
+
+
+@register.simple_tag
 def result_badge(state: str) -> SafeString:
     return badge(present.RESULT_BADGES.get(state, present.RESULT_BADGES["undefined"]))
 

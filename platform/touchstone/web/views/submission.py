@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from touchstone.competitions.selectors import is_organiser
+from touchstone.evaluations.following import Place
 from touchstone.evaluations.models import RunEvent
 from touchstone.evaluations.selectors import RunView, run_view
 from touchstone.evaluations.services import run_cancel
@@ -39,7 +40,7 @@ def _version(view: RunView) -> str:
         last,
         view.position,
         view.nodes_online,
-        len(view.log),
+        view.run.estimated_seconds,
         view.run.cancel_requested,
     )
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
@@ -80,14 +81,28 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "stages": _stages(submission.run.stages),
         "tone": {"rejected": "error", "failed": "error", "cancelled": "calm", "scored": "ok"}.get(view.status, "calm"),
         "version": _version(view),
+        "log_parts": _log_parts(view),
+        "place": str(Place(view.events[-1].sequence if view.events else 0, view.logs.place(submission.run))),
     }
+
+
+def _log_parts(view: RunView) -> list[dict[str, Any]]:
+    """The logs that this person may see, with what each of them is."""
+    found = []
+    if view.logs.sample:
+        text = _("What it wrote while it loaded and answered the public sample.")
+        found.append({"name": "sample", "title": _("Sample log"), "help": text, "text": view.sample_log})
+    if view.logs.whole:
+        text = _("What it wrote after that, about the data of the phase.")
+        found.append({"name": "run", "title": _("Run log"), "help": text, "text": view.log})
+    return found
 
 
 @login_required
 @never_cache
 @page
 def submission(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The page; while the run is not final it asks `state` every two seconds."""
+    """The page; while the run is not final it follows its stream, or asks `state` and `logs` every two seconds."""
     found = submission_get(user=request.user, id=pk)
     return render(request, "web/submission/detail.html", _context(request, found))
 
@@ -100,6 +115,14 @@ def state(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if request.GET.get("v") == context["version"]:
         return HttpResponse(status=204)
     return render(request, "web/submission/_state.html", {**context, "live": True})
+
+
+@never_cache
+@page
+def logs(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The logs, for a page that cannot follow the stream."""
+    context = _context(request, submission_get(user=request.user, id=pk))
+    return render(request, "web/submission/_logs.html", context)
 
 
 @login_required

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +18,13 @@ from django.views.decorators.http import require_http_methods
 
 from touchstone.competitions.models import Phase
 from touchstone.core.errors import QuotaExceeded, TooLarge, UserError
+from touchstone.registry.selectors import PushPlace, push_place, takes_containers
 from touchstone.submissions.selectors import Quota, quota, submissions_all, submissions_of
 from touchstone.submissions.services import submission_create
 from touchstone.web import present
 from touchstone.web.forms import SubmitForm, add_problem
 from touchstone.web.views.frame import Frame, context, frame, submit_command
-from touchstone.web.views.support import form_answer, go_to, page
+from touchstone.web.views.support import form_answer, go_to, is_htmx, page
 
 _PAGE = 50
 _WHOLE, _PART = "web/competition/submit.html", "web/competition/_submit_form.html"
@@ -59,13 +61,21 @@ def submissions(request: HttpRequest, slug: str) -> HttpResponse:
     everyone = shown.organiser and request.GET.get("all") == "1"
     choose = submissions_all if everyone else submissions_of
     found = choose(user=request.user, competition=shown.competition).select_related("phase", "run", "participation")
+    pages = Paginator(found.order_by("-created_at", "-pk"), _PAGE).get_page(request.GET.get("page"))
+    states = [(str(item.pk), item.run.status) for item in pages.object_list]
+    version = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+    if request.GET.get("v") == version:  # the list asks while a run of it is open
+        return HttpResponse(status=204)
     extra = {
-        "pages": Paginator(found.order_by("-created_at", "-pk"), _PAGE).get_page(request.GET.get("page")),
+        "pages": pages,
+        "open": any(status not in present.FINAL_STATES for _pk, status in states),
+        "version": version,
         "everyone": everyone,
         "quotas": _quotas(shown),
         "command": submit_command(shown),
     }
-    return render(request, "web/competition/submissions.html", context(shown, "submissions", **extra))
+    template = "web/competition/_submissions.html" if is_htmx(request) else "web/competition/submissions.html"
+    return render(request, template, context(shown, "submissions", **extra))
 
 
 def _form(shown: Frame, *args: Any, **kwargs: Any) -> SubmitForm | None:
@@ -97,6 +107,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "quotas": _quotas(shown),
         "command": submit_command(shown),
+        "push": _push(shown),
         "idempotency_key": request.POST.get("idempotency_key") or uuid.uuid4(),
     }
     shown_context = context(shown, "submissions", **extra)
@@ -105,10 +116,18 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, _WHOLE, shown_context)
 
 
+def _push(shown: Frame) -> PushPlace | None:
+    """Where images are pushed to, or why not; None where the competition takes no containers."""
+    if shown.participation is None or not takes_containers(competition=shown.competition):
+        return None
+    return push_place(participation=shown.participation)
+
+
 #: Where a refusal belongs, by its code.
 _FIELDS = {
     "phase_not_open": "phase", "phase_closed": "phase", "over_quota": "phase", "kind": "kind", "artifact": "file",
     "empty": "file", "too_large": "file", "image": "image",
+    "image_registry": "image", "image_not_yours": "image", "image_unknown": "image", "registry_away": "image",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from docker.errors import APIError
 
-from runners.contract import EngineReport, Verdict
+from runners.contract import EngineReport, ImagePull, Verdict
 from runners.engines import _docker_api, _docker_images, _limits, _runtime, _seccomp, _self_test, choose_engine
 from runners.engines._cgroups import Cgroup
 from runners.engines._docker_sandbox import DockerSandbox
@@ -179,6 +179,14 @@ def test_bubblewrap_has_no_images(tmp_path: Path) -> None:
         engine.start(Job(run="r", attempt=1, limits=LIMITS, image="sha256:1"))
     with pytest.raises(RetryableError, match="no container engine"):
         engine.load_image(tmp_path / "a.tar", limit=1)
+    pull = ImagePull(reference=f"registry.test/c/ann/net@sha256:{'0' * 64}")
+    with pytest.raises(RetryableError, match=r"cannot pull registry\.test/c/ann/net") as caught:
+        engine.pull_image(pull, limit=1)
+    assert caught.value.code == "engine_use"
+    with pytest.raises(RetryableError, match="no GPU"):
+        engine.start(Job(run="r", attempt=1, limits=LIMITS, argv=("true",), gpus=("GPU-1",)))
+    assert not engine.takes_images
+    assert engine.adopt(Job(run="r", attempt=1, limits=LIMITS)) is None
 
 
 def test_the_runtime_shows_sources_at_neutral_places() -> None:
@@ -193,7 +201,7 @@ def test_the_runtime_shows_sources_at_neutral_places() -> None:
 TIGHT: dict[str, Any] = {
     "uid": 65534, "capabilities": "0", "no_new_privileges": True, "interfaces": ["lo"], "connects": False,
     "writable": [], "tmp": True, "host_root": False, "docker_socket": False, "processes": 2,
-    "mounts": False, "user_namespace": False, "environment": ["PATH"],
+    "mounts": False, "user_namespace": False, "environment": ["PATH"], "channel": True, "kernel": "4.4.0",
 }  # fmt: skip
 
 
@@ -206,12 +214,21 @@ TIGHT: dict[str, Any] = {
         ({"writable": ["/usr/x"]}, "/usr/x"), ({"tmp": False}, "/tmp"), ({"host_root": True}, "/root"),
         ({"docker_socket": True}, "Docker socket"), ({"processes": 200}, "200 processes"), ({"mounts": True}, "mount"),
         ({"user_namespace": True}, "user namespaces"), ({"environment": ["TOUCHSTONE_NODE_TOKEN"]}, "secrets"),
+        ({"channel": False}, "cannot reach the platform's socket"),
     ],
 )  # fmt: skip
 def test_each_breach_is_named(finding: dict[str, Any], text: str) -> None:
     assert _self_test.judge(TIGHT) == []
     (problem,) = _self_test.judge({**TIGHT, **finding})
     assert text in problem
+
+
+def test_a_kernel_of_its_own_must_be_one() -> None:
+    assert _self_test.judge({**TIGHT, "user_namespace": True}, own_kernel=True) == []
+    (problem,) = _self_test.judge({**TIGHT, "kernel": os.uname().release}, own_kernel=True)
+    assert "kernel of the host" in problem
+    (problem,) = _self_test.judge({**TIGHT, "channel": False}, own_kernel=True)
+    assert "--fsgofer-host-uds" in problem
 
 
 class _Fake:
@@ -249,10 +266,23 @@ def test_the_best_engine_that_passes_is_taken(monkeypatch: pytest.MonkeyPatch) -
         _choose(monkeypatch, _Fake, _Fake, "podman")
 
 
+def test_who_asks_for_gvisor_never_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOUCHSTONE_DOCKER_RUNTIME", "runsc")
+    engine, tried = _choose(monkeypatch, _Broken, _Fake)
+    assert engine is None
+    assert tried == ["_Broken"]
+    assert isinstance(_choose(monkeypatch, _Broken, _Fake, "bubblewrap")[0], _Fake), "it was asked for by name"
+    monkeypatch.setenv("TOUCHSTONE_DOCKER_RUNTIME", " ")
+    assert isinstance(_choose(monkeypatch, _Broken, _Fake)[0], _Fake)
+
+
 class _Daemon:
     """Answers what a Docker daemon would about one container that has ended."""
 
-    def __init__(self, *, code: int | None, events: tuple[str, ...] = ("start",), oom: bool = False) -> None:
+    def __init__(
+        self, *, code: int | None, events: tuple[str, ...] = ("start",), oom: bool = False, remembered: int = 9
+    ) -> None:
+        self._remembered = remembered
         self._state = {"Running": False, "ExitCode": code, "OOMKilled": oom, "Pid": 0}
         self._events = events
 
@@ -263,8 +293,8 @@ class _Daemon:
             raise APIError("404", response, "no such container")
         return {"State": self._state}
 
-    def events(self, **_: Any) -> list[dict[str, str]]:
-        return [{"Action": name} for name in self._events]
+    def events(self, *, filters: dict[str, Any], **_: Any) -> list[dict[str, str]]:
+        return [{"Action": name} for name in self._events] if filters else [{"Action": "x"}] * self._remembered
 
     def logs(self, *_: Any, **__: Any) -> bytes:
         return b""
@@ -277,6 +307,7 @@ ENDED = [
     (_Daemon(code=137, oom=True, events=()), False),
     (_Daemon(code=137, events=("start", "kill")), True),
     (_Daemon(code=143, events=()), True),
+    (_Daemon(code=137, events=(), remembered=256), False),  # it has seen too much since to remember the start
     (_Daemon(code=None), True),
 ]
 

@@ -1,147 +1,12 @@
-import csv
-import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from runners.contract import RunResult, RunSpec, SplitRef, SubmissionRef, Verdict
+from runners.contract import SubmissionRef, Verdict
 from runners.errors import ParticipantFault, RetryableError
-from runners.judge import LocalFiles, evaluate, run
-from runners.spec.models import (
-    AggregateSpec,
-    AttributeSpec,
-    InputSpec,
-    MetricUse,
-    ResourceSpec,
-    SubmissionKind,
-    TaskSpec,
-)
-from tests.factories.runner_models import NetModel
-
-N = 120
-W = np.array([1.0, -2.0, 0.5])
-
-
-def write(path: Path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
-
-class World:
-    """A competition on disk: three numbers an item, yes where w·x > 0, a group, five items a cluster."""
-
-    def __init__(self, folder: Path) -> None:
-        draw = np.random.default_rng(5)
-        self.folder = folder
-        self.x = draw.uniform(-1, 1, (N, 3)).astype(np.float32)
-        self.labels = np.where(self.x @ W + draw.normal(size=N) * 0.3 > 0, "yes", "no")
-        self.ids = [f"i{i:03}" for i in range(N)]
-        self.split(folder / "split", slice(None))
-        self.split(folder / "sample", slice(0, 10))
-        (folder / "submission").mkdir()
-        (folder / "work").mkdir()
-        self.events = []
-
-    def split(self, folder, rows):
-        names = ["a", "b", "c"]
-        write(
-            folder / "inputs.csv",
-            [["id", *names], *([i, *x] for i, x in zip(self.ids[rows], self.x[rows].tolist(), strict=True))],
-        )
-        write(folder / "labels.csv", [["id", "label"], *zip(self.ids[rows], self.labels[rows], strict=True)])
-        groups = ["u" if i % 3 else "p" for i in range(N)][rows]
-        write(folder / "attributes.csv", [["id", "group"], *zip(self.ids[rows], groups, strict=True)])
-
-    def spec(self, kind, *metrics, **more):
-        return RunSpec(
-            run="r1", attempt=2, competition="c", phase="p",
-            submission=SubmissionRef(id="s", kind=SubmissionKind(kind)),
-            task=TaskSpec(kind="binary", classes=("no", "yes"), positive="yes", favourable="yes"),
-            input=InputSpec(kind="tabular", shape=(3,), features=("a", "b", "c"), range=(-1, 1)),
-            attributes={"group": AttributeSpec(privileged="p")},
-            resources=ResourceSpec(time=60), metrics=tuple(MetricUse.model_validate(m) for m in metrics),
-            split=SplitRef(name="test", visibility="hidden", digest="", files=()), seed=9, **more,
-        )  # fmt: skip
-
-    def predictions(self, rows=None):
-        p = 1 / (1 + np.exp(-(self.x @ W)))
-        write(self.folder / "submission" / "p.csv", [["id", "score"], *(rows or zip(self.ids, p, strict=True))])
-
-    def evaluate(self, spec, engine=None) -> RunResult:
-        files = LocalFiles(
-            split=self.folder / "split", sample=self.folder / "sample", submission=self.folder / "submission"
-        )
-        result = evaluate(spec=spec, files=files, engine=engine, workdir=self.folder / "work", emit=self.events.append)
-        json.dumps(result.model_dump(mode="json"), allow_nan=False)
-        return result
-
-
-@pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
-
-
-ACCURACY = {"use": "performance.accuracy"}
-PARITY = {"use": "fairness.statistical_parity_difference", "attribute": "group"}
-PGD = {"use": "robustness.attack", "as": "pgd", "attack": "pgd", "eps": 0.1, "items": 40}
-HSJ = {"use": "robustness.attack", "as": "hsj", "attack": "hop_skip_jump", "norm": "l2", "eps": 0.2, "queries": 100}
-LATENCY = {"use": "efficiency.latency", "repeats": 30}
-
-
-class FakeEngine:
-    name = "fake"
-
-    def has_image(self, image):
-        return image == "here"
-
-
-class FakeServed(NetModel):
-    """A model as `open_model` gives it; fails on purpose after `dies_after` items."""
-
-    def __init__(self, access=frozenset({"queries", "gradients"}), dies_after=10**9):
-        super().__init__([np.column_stack([0 * W, W])], [np.zeros(2)], access=access)
-        self.dies_after, self.closed, self.rows = dies_after, False, []
-
-    def predict(self, x):
-        if self.queries + len(x) > self.dies_after:
-            raise ParticipantFault(Verdict.MEMORY, "needed too much", hint="use less")
-        self.rows.append(x)
-        return super().predict(x)
-
-    def logs(self):
-        return b"hello\x00 \xff"
-
-    def peak_memory(self):
-        return 12345
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.closed = True
-
-
-@pytest.fixture
-def serve(monkeypatch, world):
-    """Puts a model behind `open_model`, and an artifact where a model submission has it."""
-
-    def use(model, artifact="weights.onnx"):
-        seen = {}
-
-        def open_model(engine, **given):
-            seen.update(given)
-            if isinstance(model, Exception):
-                raise model
-            return model
-
-        monkeypatch.setattr(run, "open_model", open_model)
-        (world.folder / "submission" / artifact).write_bytes(b"not looked at here")
-        return seen
-
-    return use
+from runners.spec.models import AggregateSpec, SubmissionKind
+from tests.factories.judge_world import ACCURACY, HSJ, LATENCY, PARITY, PGD, TIMED, FakeEngine, FakeServed, N, W, write
 
 
 def test_predictions_are_scored_in_one_hop(world):
@@ -271,13 +136,16 @@ def test_the_submission_sees_a_random_order_and_sample_first(world, serve):
     serve(model)
     world.evaluate(world.spec("model", ACCURACY), engine=FakeEngine())
     assert (model.rows[0] == world.x[:10]).all()
-    asked = np.concatenate(model.rows[1:])
+    timed = np.concatenate(model.rows[1:5])  # two sizes, twice each, of the sample alone
+    assert set(map(tuple, timed.tolist())) == set(map(tuple, world.x[:10].tolist()))
+    asked, again = model.rows[5], model.rows[6]  # some are asked twice: is it always the same answer?
+    assert set(map(tuple, again.tolist())) < set(map(tuple, world.x.tolist()))
     assert sorted(map(tuple, asked.tolist())) == sorted(map(tuple, world.x.tolist()))
     assert not (asked == world.x).all()
 
 
 def test_a_death_during_an_attack_keeps_what_was_measured(world, serve):
-    serve(model := FakeServed(dies_after=N + 10 + 200))
+    serve(model := FakeServed(dies_after=N + 10 + TIMED + 200))
     result = world.evaluate(world.spec("model", HSJ, ACCURACY), engine=FakeEngine())
     assert result.verdict is Verdict.MEMORY
     assert (result.message, result.hint) == ("needed too much", "use less")

@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
 
+import runners.judge
 from runners.contract import FileRef, RunSpec, SplitRef, SubmissionRef
+from runners.node.attempt import Attempt
 from runners.spec.models import MetricUse, ResourceSpec, SubmissionKind, TaskSpec
+from tests.factories.node_attempts import Engine, Server, attempt_make
 
 
 @pytest.fixture
@@ -14,3 +19,15 @@ def run_spec() -> RunSpec:
         metrics=(MetricUse.model_validate({"use": "performance.accuracy", "as": "acc"}),),
         split=SplitRef(name="test", visibility="hidden", digest="0" * 64, files=(file,)),
     )  # fmt: skip
+
+
+@pytest.fixture
+def attempt_of(tmp_path: Path, run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch):
+    """Makes an attempt: of a server, the function that judges, and perhaps an engine."""
+    monkeypatch.setattr("runners.node.attempt._RENEW_S", 0.1)
+
+    def make(server: Server, evaluate, engine: Engine | None = None) -> Attempt:
+        monkeypatch.setattr(runners.judge, "evaluate", evaluate)
+        return attempt_make(tmp_path, run_spec, server, engine)
+
+    return make

@@ -1,6 +1,5 @@
 """An attempt ends in one report, whatever becomes of the judge."""
 
-import hashlib
 import os
 import signal
 import threading
@@ -9,81 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import runners.judge
-from runners.contract import FileRef, Lease, RunEvent, RunResult, RunSpec, Verdict
-from runners.errors import RetryableError
-from runners.node.attempt import Attempt
-from runners.node.cache import Cache
-from runners.node.client import Fenced
-
-CONTENT = b"x"
-
-
-class Server:
-    """Stands in for the node client: keeps what it is told."""
-
-    def __init__(self, *, cancel: bool = False, fenced: bool = False, away: bool = False) -> None:
-        self.cancel, self.fenced, self.away = cancel, fenced, away
-        self.results: list[RunResult] = []
-        self.told: list[RunEvent] = []
-
-    def renew(self, spec: RunSpec) -> Lease:
-        if self.fenced:
-            raise Fenced("superseded")
-        if self.away:
-            raise RetryableError("away")
-        return Lease(seconds=60, cancel=self.cancel)
-
-    def events(self, spec: RunSpec, events: list[RunEvent]) -> None:
-        self.told += events
-
-    def result(self, spec: RunSpec, result: RunResult) -> None:
-        self.results.append(result)
-
-    def download(self, url: str, target, *, tick=lambda: None) -> None:
-        target.write(CONTENT)
-
-
-class Engine:
-    """Keeps what it was told to spare when it reaped."""
-
-    name = "docker"
-
-    def __init__(self) -> None:
-        self.spared: list[list[str]] = []
-
-    def reap(self, keep) -> list[str]:
-        self.spared.append(list(keep))
-        return ["sandbox"]
-
-
-@pytest.fixture
-def attempt_of(tmp_path: Path, run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("runners.node.attempt._RENEW_S", 0.1)
-    file = FileRef(name="labels.csv", sha256=hashlib.sha256(CONTENT).hexdigest(), size=1, url="u")
-    spec = run_spec.model_copy(
-        update={
-            "split": run_spec.split.model_copy(update={"files": (file,)}),
-            "submission": run_spec.submission.model_copy(update={"files": (file,)}),
-        }
-    )
-
-    def make(server: Server, evaluate, engine: Engine | None = None) -> Attempt:
-        monkeypatch.setattr(runners.judge, "evaluate", evaluate)
-        return Attempt(
-            spec=spec, client=server, engine=engine, report=None, cache=Cache(tmp_path / "cache", limit=10**9),
-            directory=tmp_path / "runs", judge_memory=2**35,
-        )  # fmt: skip
-
-    return make
-
-
-def ok(spec: RunSpec) -> RunResult:
-    return RunResult(run=spec.run, attempt=spec.attempt, verdict=Verdict.OK, stages={"judge": 1.0})
+from runners.contract import Lease, RunEvent, RunResult, RunSpec, Verdict
+from tests.factories.node_attempts import CONTENT, Engine, Server, ok
 
 
 def test_events_and_result_reach_the_server_and_nothing_is_left(attempt_of, tmp_path: Path) -> None:
-    def evaluate(*, spec, files, engine, workdir, emit):
+    def evaluate(*, spec, files, engine, workdir, emit, place):
         assert (files.split / "labels.csv").read_bytes() == CONTENT
         emit(RunEvent(at="2026-01-01T00:00:00Z", kind="stage", message="predict"))
         return ok(spec)
@@ -198,7 +128,8 @@ def test_cancel_stops_a_download(attempt_of) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(28, "No space left on device"), "node_failed", "No space left on device"),
+        (OSError(28, "No space left on device"), "node_disk_full", "No space left on device"),
+        (OSError(5, "Input/output error"), "node_failed", "Input/output error"),
         (RuntimeError("GET /secret: HTTP 404"), "internal_error", "in the node"),
     ],
 )

@@ -63,9 +63,29 @@ def test_claim_of_an_empty_queue_is_none(script: Script, client: NodeClient) -> 
     script.answers = [(204, b"")]
 
     assert client.claim(queue="cpu", kinds=["predictions", "model"]) is None
-    assert script.seen == [
-        ("POST", "/node/v1/claim", "Bearer tsn_a_b", b'{"queue":"cpu","kinds":["model","predictions"]}')
-    ]
+    ((method, path, authorisation, body),) = script.seen
+    assert (method, path, authorisation) == ("POST", "/node/v1/claim", "Bearer tsn_a_b")
+    asked = json.loads(body)
+    assert asked.pop("key")
+    assert asked == {"queue": "cpu", "kinds": ["model", "predictions"]}
+
+
+def test_a_claim_whose_answer_was_lost_is_repeated_with_its_key(script: Script, client: NodeClient) -> None:
+    script.answers = [(503, b""), (204, b"")]
+
+    client.claim(queue="cpu", kinds=["predictions"])
+    client.claim(queue="cpu", kinds=["predictions"])
+
+    keys = [json.loads(body)["key"] for *_, body in script.seen]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_lost_run_is_given_back_as_such(script: Script, client: NodeClient) -> None:
+    script.answers = [(204, b"")]
+
+    client.release("7e5c", 2, lost=True)
+
+    assert script.seen[0][1::2] == ("/node/v1/runs/7e5c/attempts/2/release", b'{"lost":true}')
 
 
 def test_claim_parses_the_spec(script: Script, client: NodeClient, run_spec: RunSpec) -> None:

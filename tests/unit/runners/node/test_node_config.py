@@ -16,6 +16,23 @@ def test_defaults(tmp_path: Path) -> None:
 
     assert (config.url, config.queues, config.engine) == ("http://h", ("cpu",), "auto")
     assert config.judge_memory == 16 * 2**30
+    assert (config.slots, config.cpus, config.memory) == (1, None, None)
+    assert config.lasting == tmp_path / "channels"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TOUCHSTONE_SLOTS", "0"), ("TOUCHSTONE_SLOTS", "many"), ("TOUCHSTONE_CPUS", "-1")]
+)
+def test_a_wrong_number_is_named(name: str, value: str) -> None:
+    with pytest.raises(UserError, match=name):
+        NodeConfig.from_environment({"TOUCHSTONE_URL": "http://h", "TOUCHSTONE_NODE_TOKEN": "t", name: value})
+
+
+def test_what_runs_may_use_together_can_be_less_than_the_machine() -> None:
+    given = {"TOUCHSTONE_SLOTS": "3", "TOUCHSTONE_CPUS": "1.5", "TOUCHSTONE_MEMORY": "4GiB"}
+    config = NodeConfig.from_environment({"TOUCHSTONE_URL": "http://h", "TOUCHSTONE_NODE_TOKEN": "t", **given})
+
+    assert (config.slots, config.cpus, config.memory) == (3, 1.5, 2**32)
 
 
 def test_missing_settings_are_named_together() -> None:

@@ -1,13 +1,16 @@
-"""Folders and sandboxes of killed attempts go away; those of live ones stay."""
+"""Folders of killed attempts go at once; their sandboxes wait a minute for the next attempt."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runners.engines._limits import start_time
-from runners.node.leftovers import LiveRuns, attempt_folder, remove_leftovers
+from runners.errors import RetryableError
+from runners.node.client import Fenced
+from runners.node.leftovers import LiveRuns, attempt_folder, give_back, remove_leftovers
 
 
 class Reaper:
@@ -23,46 +26,126 @@ class Reaper:
         return ["sandbox"]
 
 
+class Server:
+    """Stands in for the node client: keeps what was given back."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.back = error, []
+
+    def release(self, run: str, attempt: int, *, lost: bool = False) -> None:
+        self.back.append((run, attempt, lost))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> Path:
+    return tmp_path / "channels"
+
+
 def _live(directory: Path, run: str) -> Path:
     return directory / f"{run}~1~{os.getppid()}.{start_time(os.getppid())}"
 
 
-def test_a_dead_supervisors_folder_goes_and_a_live_ones_stays(tmp_path: Path, run_spec) -> None:
-    live = _live(tmp_path, "run1")
-    dead = tmp_path / "run2~3~4194303.1"
-    recycled = tmp_path / f"run4~1~{os.getppid()}.1"
-    mine = attempt_folder(tmp_path, run_spec)
-    for folder in (live, dead, recycled, mine):
+def _dead(directory: Path, lasting: Path, run: str = "run2") -> Path:
+    """An attempt that was killed in the middle: labels here, the channel of its sandbox there."""
+    folder = directory / f"{run}~3~4194303.1"
+    (folder / "split").mkdir(parents=True)
+    (folder / "split" / "labels.csv").write_text("secret")
+    (lasting / run / "run").mkdir(parents=True)
+    return folder
+
+
+def test_a_dead_supervisors_folder_goes_and_a_live_ones_stays(runs: Path, lasting: Path, run_spec) -> None:
+    live, dead = _live(runs, "run1"), _dead(runs, lasting)
+    recycled = runs / f"run4~1~{os.getppid()}.1"
+    mine = attempt_folder(runs, run_spec)
+    for folder in (live, recycled, mine):
         (folder / "split").mkdir(parents=True)
+    server, engine = Server(), Reaper()
+
+    removed = give_back(runs, lasting, server)
+    remove_leftovers(runs, lasting, engine)
+
+    assert sorted(removed) == sorted([dead.name, recycled.name, mine.name])
+    assert list(runs.iterdir()) == [live]
+    assert sorted(server.back) == [("7e5c", 1, True), ("run2", 3, True), ("run4", 1, True)]
+    assert engine.kept == {"run1", "run2", "run4", "7e5c"}
+    assert (lasting / "run2" / "run").is_dir()
+
+
+def test_a_sandbox_that_nobody_took_over_within_a_minute_goes(runs: Path, lasting: Path) -> None:
+    _dead(runs, lasting)
+    give_back(runs, lasting, Server())
+    past = time.time() - 61
+    os.utime(lasting / "run2.left", (past, past))
     engine = Reaper()
 
-    removed = remove_leftovers(tmp_path, engine)
+    removed = remove_leftovers(runs, lasting, engine)
 
-    assert sorted(removed) == sorted([dead.name, recycled.name, mine.name, "sandbox"])
-    assert list(tmp_path.iterdir()) == [live]
-    assert engine.kept == {"run1"}
+    assert engine.kept == set()
+    assert sorted(removed) == ["run2", "run2.left", "sandbox"]
+    assert list(lasting.iterdir()) == []
 
 
-def test_a_run_that_begins_meanwhile_is_spared(tmp_path: Path) -> None:
-    engine = Reaper(lambda: _live(tmp_path, "late").mkdir())
+def test_a_sandbox_of_a_run_that_is_somebody_elses_goes_at_once(runs: Path, lasting: Path) -> None:
+    dead, engine = _dead(runs, lasting), Reaper()
 
-    remove_leftovers(tmp_path, engine)
+    give_back(runs, lasting, Server(Fenced("superseded by attempt 4")))
+    remove_leftovers(runs, lasting, engine)
+
+    assert not dead.exists()
+    assert engine.kept == set()
+    assert list(lasting.iterdir()) == []
+
+
+def test_an_old_attempt_does_not_take_the_channel_of_a_new_one(runs: Path, lasting: Path) -> None:
+    _dead(runs, lasting, "run1")
+    _live(runs, "run1").mkdir()
+
+    give_back(runs, lasting, Server(Fenced("superseded by attempt 4")))
+    remove_leftovers(runs, lasting, Reaper())
+
+    assert (lasting / "run1" / "run").is_dir()
+
+
+def test_labels_go_at_once_though_the_server_is_away(runs: Path, lasting: Path) -> None:
+    dead = _dead(runs, lasting)
+
+    assert give_back(runs, lasting, Server(RetryableError("away"))) == []
+    assert list(dead.iterdir()) == []
+    server = Server()
+    assert give_back(runs, lasting, server) == [dead.name]
+
+    assert server.back == [("run2", 3, True)]
+    assert not dead.exists()
+
+
+def test_the_wait_for_an_heir_is_not_prolonged_by_asking_again(runs: Path, lasting: Path) -> None:
+    _dead(runs, lasting)
+    give_back(runs, lasting, Server(RetryableError("away")))
+    os.utime(lasting / "run2.left", (1, 1))
+
+    give_back(runs, lasting, Server())
+
+    assert "run2" not in LiveRuns(runs, lasting)
+
+
+def test_a_run_that_begins_meanwhile_is_spared(runs: Path, lasting: Path) -> None:
+    runs.mkdir()
+    engine = Reaper(lambda: _live(runs, "late").mkdir())
+
+    remove_leftovers(runs, lasting, engine)
 
     assert engine.kept == {"late"}
-    assert "late" in LiveRuns(tmp_path)
-    assert len(LiveRuns(tmp_path)) == 1
+    assert "late" in LiveRuns(runs)
+    assert len(LiveRuns(runs)) == 1
 
 
 def test_an_attempts_folder_names_its_supervisor(tmp_path: Path, run_spec) -> None:
     assert attempt_folder(tmp_path, run_spec).name == f"7e5c~1~{os.getpid()}.{start_time(os.getpid())}"
-
-
-@pytest.mark.parametrize("name", ["stray", "run~1", "run~1~x.1", "run~1~1", "run~1~1."])
-def test_what_names_no_supervisor_goes(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).mkdir()
-
-    assert remove_leftovers(tmp_path, None) == [name]
-
-
-def test_nothing_to_remove(tmp_path: Path) -> None:
-    assert remove_leftovers(tmp_path / "absent", None) == []

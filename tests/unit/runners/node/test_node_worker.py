@@ -1,57 +1,54 @@
-"""The node's Celery app: what it claims, and when it stops claiming."""
+"""The node's Celery app: what it says about itself, and when it stops claiming."""
 
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from runners import worker
+from runners.contract import EngineReport, GpuInfo, NodeHello
+from runners.engines.base import Engine
 from runners.errors import RetryableError
+from runners.node.choice import EngineChoice
+from runners.node.fitness import Fitness
+from runners.node.gpus import Found
+
+GPU = GpuInfo(uuid="GPU-1", name="A", memory=2**34)
+
+
+class Docker:
+    """An engine whose self-test ends as told."""
+
+    name, takes_images = "docker", True
+
+    def __init__(self) -> None:
+        self.report = EngineReport(name="docker", ok=True)
+
+    def self_test(self) -> EngineReport:
+        return self.report
+
+    def reap(self, keep: object) -> list[str]:
+        return []
 
 
 @pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A node with an endless queue; the list holds the runs it performs."""
-    done: list[str] = []
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    """A node with one engine, two slots and no devices, in a folder of its own."""
+    chosen = Docker()
     settings = SimpleNamespace(
-        url="http://h", token="t", directory=tmp_path, cache_bytes=1, judge_memory=1, queues=("cpu", "other")
-    )
-
-    class Client:
-        def __init__(self, **_: Any) -> None: ...
-
-        def claim(self, **_: Any) -> str:
-            return f"run{len(done)}"
-
-        def close(self) -> None: ...
-
-    class Attempt:
-        def __init__(self, *, spec: str, **_: Any) -> None:
-            self.spec = spec
-
-        def perform(self) -> None:
-            done.append(self.spec)
-            if len(done) == 3:
-                worker._on_stop()
-
+        url="http://127.0.0.1:9", token="t", name="n1", queues=("cpu",), slots=2, cpus=4.0, memory=2**33,
+        directory=tmp_path, lasting=tmp_path / "channels",
+    )  # fmt: skip
     monkeypatch.setattr(worker, "config", lambda: settings)
-    monkeypatch.setattr(worker, "engine", lambda: (None, ()))
-    monkeypatch.setattr(worker, "NodeClient", Client)
-    monkeypatch.setattr(worker, "Attempt", Attempt)
-    monkeypatch.setattr(worker, "_STOPPING", bytearray(1))
-    return done
-
-
-def test_a_node_told_to_stop_finishes_its_run_and_takes_no_other(node: list[str]) -> None:
-    assert worker.nudge("x") == 3
-    assert node == ["run0", "run1", "run2"]
+    monkeypatch.setattr(worker, "engine", lambda: (chosen, (EngineReport(name="docker", ok=True),)))
+    monkeypatch.setattr(worker, "devices", Found)
+    monkeypatch.setattr(worker, "calibration", lambda: 1e9)
+    return chosen
 
 
 def test_a_pool_process_sees_the_request_to_stop() -> None:
     """The flag is set in Celery's main process and read in those it forked."""
-    import multiprocessing
-
     seen = multiprocessing.get_context("fork").Queue()
     go = multiprocessing.get_context("fork").Event()
 
@@ -71,25 +68,134 @@ def test_a_pool_process_sees_the_request_to_stop() -> None:
         seen.close()
 
 
+def test_a_nudge_of_a_server_that_is_away_is_no_failure(engine: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(self: object) -> int:
+        raise RetryableError("away")
+
+    monkeypatch.setattr(worker.Claiming, "nudged", away)
+
+    assert worker.nudge("x") == 0
+
+
+def test_a_node_tells_what_it_is(engine: Docker) -> None:
+    told = worker.hello(Found((GPU,)))
+
+    assert told.kinds == ("predictions", "model", "code", "container")
+    assert (told.cpus, told.memory, told.slots, told.calibration, told.gpus) == (4, 2**33, 2, 1e9, (GPU,))
+    assert NodeHello.model_validate_json(told.model_dump_json()) == told
+
+
+def test_a_node_whose_engine_fails_later_says_so_and_takes_files_only(engine: Engine) -> None:
+    engine.report = EngineReport(name="docker", ok=False, problems=("memory is not limited",))
+    fitness = Fitness(worker.config().directory)
+    fitness.after("engine_gone", engine)
+
+    told = worker.hello()
+
+    assert told.kinds == ("predictions",)
+    assert [(r.ok, r.problems) for r in told.engines] == [(False, ("memory is not limited",))]
+    engine.report = EngineReport(name="docker", ok=True)
+    fitness.test(engine)
+    assert "container" in worker.hello().kinds
+
+
+def test_a_node_whose_disk_is_full_takes_nothing(engine: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.node.fitness.shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
+
+    told = worker.hello()
+
+    assert told.kinds == ()
+    assert "full" in told.engines[-1].problems[0]
+
+
+def test_broken_devices_are_reported(engine: Docker) -> None:
+    told = worker.hello(Found(problem="nvidia-smi failed with status 9"))
+
+    assert told.gpus == ()
+    assert (told.engines[-1].name, told.engines[-1].problems) == ("gpu", ("nvidia-smi failed with status 9",))
+
+
+class Server:
+    """Stands in for the node client."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.said = error, []
+
+    def register(self, hello: NodeHello) -> None:
+        self.said.append(hello)
+        if self.error is not None:
+            raise self.error
+
+
 @pytest.mark.parametrize("error", [RetryableError("away"), RuntimeError("HTTP 404"), ValueError("no JSON")])
-def test_a_node_says_hello_again_whatever_the_server_answers(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[int] = []
-    parents = iter([7, 7, 7, 1])
+def test_a_node_says_hello_again_whatever_the_server_answers(engine: Docker, error: Exception) -> None:
+    server = Server(error)
+    keeper = worker._Keeper(server)
 
-    class Client:
-        def __init__(self, **_: Any) -> None: ...
+    keeper.look()
+    keeper.look()
 
-        def register(self, _hello: object) -> None:
-            said.append(1)
-            raise error
+    assert len(server.said) == 2
 
+
+def test_a_node_registers_when_something_changed(engine: Docker) -> None:
+    server = Server()
+    keeper = worker._Keeper(server)
+
+    keeper.look()
+    keeper.look()
+    assert len(server.said) == 1
+    worker.config().slots = 3
+    keeper.look()
+
+    assert [hello.slots for hello in server.said] == [2, 3]
+
+
+def test_an_engine_that_failed_is_tested_again(engine: Docker) -> None:
+    engine.report = EngineReport(name="docker", ok=False, problems=("gone",))
+    Fitness(worker.config().directory).test(engine)
+    engine.report = EngineReport(name="docker", ok=True)
+    server = Server()
+
+    worker._Keeper(server).look()
+
+    assert "container" in server.said[0].kinds
+
+
+def test_a_keeper_ends_with_its_worker(engine: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    parents, looked = iter([7, 7, 1]), []
     monkeypatch.setattr(worker, "die_with_parent", lambda: None)
-    monkeypatch.setattr(worker, "config", lambda: SimpleNamespace(url="u", token="t"))
-    monkeypatch.setattr(worker, "hello", lambda: None)
-    monkeypatch.setattr(worker, "NodeClient", Client)
     monkeypatch.setattr(worker.os, "getppid", lambda: next(parents))
     monkeypatch.setattr(worker.time, "sleep", lambda _: None)
+    monkeypatch.setattr(worker._Keeper, "look", lambda self: looked.append(1))
 
-    worker._say_hello(7)
+    worker._keep(7)
 
-    assert len(said) == 3
+    assert len(looked) == 2
+
+
+def test_a_process_of_the_pool_for_each_slot_and_one_for_quick_work() -> None:
+    assert worker.app.conf.worker_concurrency == 2
+
+
+def test_an_engine_that_was_away_when_the_node_started_is_found_later_by_all_its_processes(tmp_path: Path) -> None:
+    found: list[tuple[object, tuple[EngineReport, ...]]] = [(None, ())]
+    tests: list[int] = []
+
+    def choose() -> object:
+        tests.append(1)
+        return found[0]
+
+    keeper, pool = EngineChoice(choose, tmp_path), EngineChoice(choose, tmp_path)
+    assert keeper.get()[0] is pool.get()[0] is None
+    keeper.look_again()
+    pool.get()
+    assert len(tests) == 3  # nobody found one, so the pool's process had no reason to test
+
+    found[0] = (engine := Docker(), ())
+    keeper.look_again()
+
+    assert keeper.get()[0] is pool.get()[0] is engine
+    assert len(tests) == 5
+    keeper.look_again()
+    assert len(tests) == 5

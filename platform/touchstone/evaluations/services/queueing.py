@@ -1,0 +1,140 @@
+"""The order in which queued runs start. The decision and its reasons: docs/adr/0004-fair-queue.md.
+
+Start-time fair queueing: when a run enters the queue it draws a `turn`, a time in seconds of service. A person's next
+run comes as much later as their last one may take, and nobody's first run before what is being served now. So someone
+with fifty runs alternates with someone who has one, and nobody waits longer because others sent more. The turn is
+drawn once; who is first, and at which place, is then a matter of one index.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max, Min, Q, QuerySet
+
+from touchstone.competitions.models import Phase
+from touchstone.core.clock import now
+from touchstone.evaluations.events import event_add
+from touchstone.evaluations.fitness import Capabilities, lane_of, size_filter
+from touchstone.evaluations.models import Lane, Node, Run, RunStatus
+from touchstone.evaluations.state import run_lock
+from touchstone.submissions.models import Submission
+
+#: Within one queue and lane. The index `run_claim` has the same columns.
+ORDER = ("-priority", "turn", "queued_at", "id")
+#: Higher than any phase can have: a run that others' priority kept waiting too long.
+LET_THROUGH = 11
+#: So many prediction files in a row, then a node that takes both kinds takes a long run, if one waits.
+QUICK_BURST = 20
+#: What a prediction file counts for, in the seconds that limits of other runs are given in.
+_QUICK_SECONDS = 1.0
+_LOCK = 0x7475726E
+
+
+def needs_of(*, submission: Submission) -> dict[str, Any]:
+    """The fields of a run that say what a node must have for it. A prediction file needs a reader, and nothing else."""
+    lane = lane_of(kind=submission.kind)
+    if lane == Lane.QUICK:
+        return {"kind": submission.kind, "lane": lane, "queue": "cpu", "cpus": 0.0, "memory": 0, "gpus": 0}
+    resources = submission.phase.competition.spec["submission"]["resources"]
+    return {
+        "kind": submission.kind, "lane": lane, "queue": "gpu" if resources["gpus"] else "cpu",
+        "cpus": float(resources["cpus"]), "memory": int(resources["memory"]), "gpus": int(resources["gpus"]),
+    }  # fmt: skip
+
+
+def place_of(*, run: Run) -> dict[str, Any]:
+    """Priority, share and turn for a run that enters its queue. Inside a transaction, with the run's row locked."""
+    phase, share = run.submission.phase, run.submission.participation.user_id
+    peers = Run.objects.filter(queue=run.queue, lane=run.lane, priority=phase.priority)
+    with connection.cursor() as cursor:  # two runs of one person at once draw their turns one after the other
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, share % 2**31])
+    own = peers.filter(share=share, status__in=(RunStatus.QUEUED, RunStatus.RUNNING)).exclude(pk=run.pk)
+    last = own.aggregate(last=Max("turn"))["last"]
+    turn = _served(peers)
+    if last is not None:
+        turn = max(turn, last + _cost(run, phase))
+    return {"priority": phase.priority, "share": share, "turn": turn}
+
+
+def _served(peers: QuerySet[Run]) -> float:
+    """The turn that is being served: no newcomer comes before it, and none must come after what waits."""
+    running = peers.filter(status=RunStatus.RUNNING).aggregate(turn=Max("turn"))["turn"]
+    waiting = peers.filter(status=RunStatus.QUEUED).aggregate(turn=Min("turn"))["turn"]
+    known = [turn for turn in (running, waiting) if turn is not None]
+    return float(min(known)) if known else 0.0
+
+
+def _cost(run: Run, phase: Phase) -> float:
+    """Seconds that a run may take: what a participant takes from the others, and cannot understate."""
+    if run.lane == Lane.QUICK:
+        return _QUICK_SECONDS
+    return float(phase.competition.spec["submission"]["resources"]["time"])
+
+
+def waiting(*, queue: str, lane: int) -> QuerySet[Run]:
+    """The queued runs of a lane, in their order."""
+    return Run.objects.filter(status=RunStatus.QUEUED, queue=queue, lane=lane).order_by(*ORDER)
+
+
+def ahead_of(*, run: Run) -> Q:
+    """Those of the same queue and lane that come before `run`."""
+    same = Q(priority=run.priority)
+    return (
+        Q(priority__gt=run.priority)
+        | same & Q(turn__lt=run.turn)
+        | same & Q(turn=run.turn) & Q(queued_at__lt=run.queued_at)
+        | same & Q(turn=run.turn, queued_at=run.queued_at, pk__lt=run.pk)
+    )
+
+
+def first_waiting(
+    *, node: Node, able: Capabilities, queue: str, lane: int, kinds: list[str], others: Q | None
+) -> Run | None:
+    """The first run of a lane that `node` can take, its row locked; rows that another claim holds are passed over.
+
+    `others` selects runs that some other node could take now: of those, the ones that this node failed before are
+    left to them.
+    """
+    found = waiting(queue=queue, lane=lane).filter(size_filter(able=able), kind__in=kinds)
+    found = found.filter(Q(not_before=None) | Q(not_before__lte=now()))
+    if others is not None:
+        found = found.exclude(Q(avoid=node) & others)
+    return found.select_for_update(skip_locked=True, of=("self",)).first()
+
+
+def passed_over() -> int:
+    """Let one run of each lower priority through that has waited too long; return how many.
+
+    A phase's priority puts it first, not alone: of each lower class one run at a time may come before all others once
+    it has waited `TOUCHSTONE_QUEUE_PATIENCE_SECONDS` and none of its class runs.
+    """
+    since = now() - timedelta(seconds=settings.TOUCHSTONE_QUEUE_PATIENCE_SECONDS)
+    classes = Run.objects.filter(status=RunStatus.QUEUED).order_by().values_list("queue", "lane", "priority").distinct()
+    found: dict[tuple[str, int], list[int]] = {}
+    for queue, lane, priority in classes:
+        found.setdefault((queue, lane), []).append(priority)
+    moved = 0
+    for (queue, lane), priorities in found.items():
+        open_runs = Run.objects.filter(queue=queue, lane=lane, status__in=(RunStatus.QUEUED, RunStatus.RUNNING))
+        if len(priorities) < 2 or open_runs.filter(priority=LET_THROUGH).exists():
+            continue
+        for priority in sorted(priorities)[:-1]:
+            if not open_runs.filter(priority=priority, status=RunStatus.RUNNING).exists():
+                moved += _let_through(queue, lane, priority, since)
+    return moved
+
+
+def _let_through(queue: str, lane: int, priority: int, since: Any) -> int:
+    """The caller is in a transaction."""
+    head = waiting(queue=queue, lane=lane).filter(priority=priority).select_for_update(skip_locked=True).first()
+    if head is None or head.queued_at is None or head.queued_at > since:
+        return 0
+    run = run_lock(run_id=head.pk)
+    run.priority = LET_THROUGH
+    run.save(update_fields=["priority"])
+    event_add(run=run, kind="note", message="It waited long behind phases of higher priority, and comes first now.")
+    return 1

@@ -1,0 +1,82 @@
+"""Reading what was pushed, and what may be pushed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from runners.spec.models import CompetitionSpec, SubmissionKind
+from touchstone.competitions.models import Competition, Participation
+from touchstone.competitions.selectors import phase_current
+from touchstone.registry.models import PushedImage
+from touchstone.registry.names import namespace_of
+from touchstone.registry.offer import registry_host
+
+
+@dataclass(frozen=True)
+class PushPlace:
+    """Where a participant pushes to. `why_not` says in a sentence why nothing can be pushed now; else it is empty.
+
+    `prefix` is `<host>/<competition>/<namespace>`, empty where there is no registry. `used` and `quota` in bytes.
+    """
+
+    host: str
+    prefix: str
+    used: int
+    quota: int
+    why_not: str
+    competition: str
+
+    @property
+    def command(self) -> str:
+        """What one types to push."""
+        return f"touchstone image push IMAGE --competition {self.competition}"
+
+
+def pushed_images(*, participation: Participation) -> QuerySet[PushedImage]:
+    """A participant's images, the one pushed last first."""
+    return PushedImage.objects.filter(participation=participation)
+
+
+def image_name(*, image: PushedImage) -> str:
+    """The name under which a pushed image is submitted."""
+    return f"{registry_host()}/{image.repository}@{image.digest}"
+
+
+def pushed_bytes(*, participation: Participation) -> int:
+    """Bytes that a participant's images take in the registry. What they share counts once."""
+    blobs: dict[str, int] = {}
+    for found in pushed_images(participation=participation).values_list("blobs", flat=True):
+        blobs |= found
+    return sum(blobs.values())
+
+
+def push_place(*, participation: Participation) -> PushPlace:
+    """Where and whether a participant may push now."""
+    host, competition = registry_host(), participation.competition
+    used, quota = pushed_bytes(participation=participation), int(settings.TOUCHSTONE_REGISTRY_QUOTA)
+    prefix = f"{host}/{competition.slug}/{namespace_of(user=participation.user)}" if host else ""
+    return PushPlace(host, prefix, used, quota, _why_not(competition, host, used, quota), competition.slug)
+
+
+def _why_not(competition: Competition, host: str, used: int, quota: int) -> str:
+    if not host:
+        return "This installation has no registry. Submit the archive that `docker save` makes."
+    if not takes_containers(competition=competition):
+        return f"{competition.slug} takes no containers."
+    if phase_current(competition=competition) is None:
+        return f"No phase of {competition.slug} is open."
+    if used >= quota:
+        return (
+            f"Your images take {used} bytes in the registry; {quota} are allowed. Images that no submission uses can "
+            "be removed: `touchstone image remove REFERENCE`."
+        )
+    return ""
+
+
+def takes_containers(*, competition: Competition) -> bool:
+    """Whether submissions of this kind are accepted at all."""
+    spec = CompetitionSpec.model_validate(competition.spec)
+    return SubmissionKind.CONTAINER in spec.submission.kinds

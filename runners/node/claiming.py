@@ -1,0 +1,117 @@
+"""From a nudge to runs: claim what this node has room for, until there is no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from runners.contract import EngineReport, GpuInfo
+from runners.engines.base import Engine
+from runners.errors import RetryableError
+from runners.node import gpus, slots
+from runners.node.attempt import Attempt
+from runners.node.cache import Cache
+from runners.node.client import NodeClient
+from runners.node.config import NodeConfig
+from runners.node.fitness import Fitness
+from runners.node.kinds import kinds_of
+from runners.node.ledger import Ledger
+from runners.node.leftovers import give_back
+from runners.spec.models import SubmissionKind
+
+log = structlog.get_logger(__name__)
+
+_GPU_QUEUE = "gpu"
+
+
+@dataclass(frozen=True)
+class Claiming:
+    """What one process of the node claims with. `stopping` says when no more is wanted."""
+
+    settings: NodeConfig
+    client: NodeClient
+    engine: Engine | None
+    report: EngineReport | None
+    ledger: Ledger
+    devices: tuple[GpuInfo, ...]
+    stopping: Callable[[], bool]
+
+    def nudged(self) -> int:
+        """Claim and perform runs until the queues are empty, or there is no room; return how many."""
+        settings, done = self.settings, 0
+        for left in give_back(settings.directory / "runs", settings.lasting, self.client):
+            log.info("gave back what a killed worker left", item=left)
+        rooms = slots.Slots(settings.directory / "slots", count=settings.slots)
+        while not self.stopping():
+            before = slots.missed()
+            slot = rooms.take()
+            if slot is None:
+                slots.miss()
+                return done + self._quick(rooms)
+            with slot:
+                done += sum(self._drain(queue) for queue in settings.queues)
+            if slots.missed() == before:
+                break  # else a nudge came in between and found no slot
+        return done
+
+    def _quick(self, rooms: slots.Slots) -> int:
+        lane = rooms.take_quick()
+        if lane is None:
+            return 0
+        with lane:
+            queues = [queue for queue in self.settings.queues if queue != _GPU_QUEUE]
+            return sum(self._perform(queue, (SubmissionKind.PREDICTIONS,)) for queue in queues)
+
+    def _drain(self, queue: str) -> int:
+        if queue != _GPU_QUEUE:
+            return self._perform(queue, None)
+        done = 0
+        while (taken := self._one_on_a_device()) > 0:
+            done += taken
+        return done
+
+    def _one_on_a_device(self) -> int:
+        """A run of the gpu queue is claimed only by who has a device for it."""
+        with self._device() as device:
+            return 0 if device is None else self._perform(_GPU_QUEUE, None, devices=(device,), most=1)
+
+    @contextmanager
+    def _device(self) -> Iterator[str | None]:
+        try:
+            lease = gpus.lease(self.settings.directory / "gpus", self.devices)
+        except RetryableError as error:
+            log.error("no device leased", error=error.message)
+            lease = None
+        try:
+            yield None if lease is None else lease.uuid
+        finally:
+            if lease is not None:
+                lease.close()
+
+    def _perform(
+        self, queue: str, only: tuple[SubmissionKind, ...] | None, *, devices: tuple[str, ...] = (), most: int = 10**9
+    ) -> int:
+        settings, fitness = self.settings, Fitness(self.settings.directory)
+        cache = Cache(settings.directory / "cache", limit=settings.cache_bytes)
+        done = 0
+        while done < most and not self.stopping():
+            if problem := fitness.node_problem():
+                log.error("this node takes nothing for now", problem=problem)
+                break
+            engine = None if fitness.engine_problem() else self.engine
+            kinds = only or kinds_of(engine)
+            spec = self.client.claim(queue=queue, kinds=kinds)
+            if spec is None:
+                break
+            attempt = Attempt(
+                spec=spec, client=self.client, engine=engine, report=self.report, cache=cache,
+                directory=settings.directory / "runs", judge_memory=settings.judge_memory,
+                lasting=settings.lasting, ledger=self.ledger, gpus=devices,
+            )  # fmt: skip
+            attempt.perform()
+            fitness.after(attempt.fault, engine)
+            done += 1
+        return done

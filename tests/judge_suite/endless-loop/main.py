@@ -1,0 +1,9 @@
+from touchstone_client import serve
+
+
+def predict(x):
+    while True:
+        x = x + 1
+
+
+serve(predict)

@@ -1,0 +1,11 @@
+from framed import frame, serve
+from raw import honest
+
+
+def answer(connection, x, number, call):
+    if call < 2:
+        return frame(honest(x), number)
+    return frame(honest(x), number) + frame(honest(x), (number + 1) % 2**32)
+
+
+serve(answer)

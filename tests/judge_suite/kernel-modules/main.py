@@ -1,0 +1,15 @@
+from probe import attempt, call, finish
+
+attempt("init_module", call, 175, b"x", 1, b"")
+attempt("finit_module", call, 313, 0, b"", 0)
+attempt("delete_module", call, 176, b"overlay", 0)
+attempt("kexec", call, 246, 0, 0, 0, 0)
+attempt("reboot", call, 169, 0xFEE1DEAD, 672274793, 0x89ABCDEF, 0)
+attempt("the clock", call, 227, 0, bytes(16))
+attempt("the time of day", call, 164, bytes(16), 0)
+attempt("the host's name", call, 170, b"breach", 6)
+attempt("the kernel's log", call, 103, 5, 0, 0)
+attempt("accounting", call, 163, b"/tmp/acct")
+attempt("quotas", call, 179, 0, 0, 0, 0)
+attempt("input and output ports", call, 172, 3)
+finish()

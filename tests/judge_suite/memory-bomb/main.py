@@ -1,0 +1,5 @@
+kept = []
+while True:
+    block = bytearray(8 * 2**20)
+    block[::4096] = b"x" * len(block[::4096])
+    kept.append(block)

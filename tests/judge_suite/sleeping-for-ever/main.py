@@ -1,0 +1,4 @@
+import time
+
+print("loading", flush=True)
+time.sleep(3600)
