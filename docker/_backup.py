@@ -42,7 +42,8 @@ _IMAGES = f"tar -C {_REGISTRY} -c --exclude=_uploads . || test $? = 1"
 
 def backup(deployment: Deployment, folder: Path) -> None:
     """Write a backup into `folder`, which is made, or holds an older one of the same deployment."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.umask(0o077)  # labels and password hashes are in it, and the folder may be one that others can open
+    folder.mkdir(parents=True, exist_ok=True)
     before = _manifest(folder) if (folder / "manifest.json").exists() else None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     say("the database")

@@ -33,7 +33,7 @@ from runners.node.fitness import Fitness
 from runners.node.gpus import Found, discover
 from runners.node.kinds import kinds_of
 from runners.node.ledger import Ledger
-from runners.node.leftovers import give_back, remove_leftovers
+from runners.node.leftovers import give_back, hold_places, remove_leftovers
 from runners.node.process import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -160,10 +160,20 @@ def _version() -> str:
 @signals.worker_init.connect
 def _on_start(**_: Any) -> None:
     """Before the pool forks: give back what was lost, test the engines, begin to say hello, warm up."""
-    settings = config()
     _recover(None)  # first, for a sandbox whose supervisor was killed waits some seconds only
+    places = hold_places(config().lasting)
+    try:
+        _get_ready()
+    finally:
+        for place in places:
+            place.leave()
+    multiprocessing.get_context("fork").Process(target=_keep, args=(os.getpid(),), daemon=True).start()
+
+
+def _get_ready() -> None:
+    """What takes seconds: test the engines, look for devices, import what judges need."""
     chosen, reports = engine()
-    Fitness(settings.directory).forget()
+    Fitness(config().directory).forget()
     for report in reports:
         log.info("engine", **report.model_dump())
     if chosen is None:
@@ -171,7 +181,6 @@ def _on_start(**_: Any) -> None:
     if devices().problem:
         log.error("the devices of this node cannot be used", problem=devices().problem)
     log.info("calibration", multiply_adds_per_second=calibration(), load_average=os.getloadavg()[0])
-    multiprocessing.get_context("fork").Process(target=_keep, args=(os.getpid(),), daemon=True).start()
     _warm_up()
 
 

@@ -19,6 +19,7 @@ need docker-compose docker-compose
 need docker-registry docker-registry
 need slurmctld slurm-wlm
 need munged munge
+need ip iproute2
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
 [ -d .venv ] || python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 

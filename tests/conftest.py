@@ -120,8 +120,17 @@ def chromium() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts servers, sandboxes or browsers runs one after the other, on one worker of xdist."""
-    alone = ("integration", "e2e", "judge_suite")
+    """What starts servers, sandboxes or browsers runs one after the other, on two workers of xdist.
+
+    On one those that run sandboxes without a server around them, on the other whole stacks and pages.
+    """
     for item in items:
-        if item.path.relative_to(_TESTS).parts[0] in alone:
-            item.add_marker(pytest.mark.xdist_group("alone"))
+        group = _group(item.path.relative_to(_TESTS).parts)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(parts: tuple[str, ...]) -> str:
+    if parts[0] == "integration" and len(parts) > 2:
+        return "sandboxes"
+    return "stacks" if parts[0] in ("integration", "e2e") else ""

@@ -77,6 +77,10 @@ class Listener:
         if ours:
             shutil.rmtree(self._private, ignore_errors=True)
 
+    def leave(self) -> None:
+        """Stop listening, and leave the folder to the next listener of its name. Safe to repeat."""
+        self._socket.close()
+
     def __enter__(self) -> Listener:
         return self
 

@@ -14,6 +14,8 @@ from runners.engines.base import Exit, Limits
 _PAUSE = 0.02
 _GONE, _NOT_RUNNING = 404, 409
 _ENDED = (128 + 9, 128 + 15)
+#: Seconds that the daemon may take to tell of a kill for memory, on a busy host.
+_LATE_EVENT = 2.0
 #: How many events the daemon remembers (moby, daemon/events: eventsLimit).
 _KEPT_EVENTS = 256
 _V1 = Path("/sys/fs/cgroup/memory")
@@ -98,7 +100,7 @@ class DockerSandbox:
         return state
 
     def _finish(self, state: dict[str, Any]) -> None:
-        seen = self._events()
+        seen = self._seen_at_the_end(state)
         # A child's kill for memory may be missing in the container's state.
         memory = bool(state["OOMKilled"]) or "oom" in seen
         code = state["ExitCode"]
@@ -106,6 +108,15 @@ class DockerSandbox:
         lost = self._cut_short or (not killed and not memory and self._is_lost(code, seen))
         self._log = self._read_logs()
         self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=killed, lost=lost)
+
+    def _seen_at_the_end(self, state: dict[str, Any]) -> set[str]:
+        """The events; where SIGKILL has no sender, that of the kernel's kill for memory may come a moment after it."""
+        seen, end = self._events(), time.monotonic() + _LATE_EVENT
+        ours = self._killed or self._timeout or self._cut_short or state["OOMKilled"]
+        while state["ExitCode"] == _ENDED[0] and not ours and not {"oom", "kill"} & seen and time.monotonic() < end:
+            time.sleep(0.1)
+            seen = self._events()
+        return seen
 
     def _is_lost(self, code: int | None, seen: set[str]) -> bool:
         return code is None or "kill" in seen or self._by_a_dying_daemon(code, seen)

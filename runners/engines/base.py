@@ -118,7 +118,7 @@ class Engine(Protocol):
     def adopt(self, job: Job) -> Sandbox | None:
         """Take over what an attempt of the same run left running on this node when its supervisor was killed.
 
-        None where there is nothing to take over, or not with the same image, limits and channel; `start` then replaces it.
+        None where there is nothing to take over, or not with the same image, limits and channel: `start` replaces it.
         """
         ...
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from runners.channel.listener import Listener
 from runners.contract import RunSpec
 from runners.engines._limits import start_time
 from runners.engines.base import Engine
@@ -100,6 +101,15 @@ def remove_leftovers(directory: Path, lasting: Path, engine: Engine | None) -> l
             _remove(path)
             removed.append(path.name)
     return removed
+
+
+def hold_places(lasting: Path) -> list[Listener]:
+    """Listen for sandboxes that wait to be taken over, for a node that starts takes longer than they go on dialling.
+
+    One that is put through waits for its first question. When the places are left it dials again. They must be left
+    before this process forks: a copy of a listener would keep the sandbox waiting for nobody.
+    """
+    return [Listener(lasting, name=run) for run in sorted(_orphans(lasting)) if (lasting / run / "run").is_dir()]
 
 
 def reap(directory: Path, lasting: Path | None, engine: Engine | None) -> list[str]:

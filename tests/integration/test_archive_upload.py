@@ -25,6 +25,7 @@ def test_an_upload_that_was_cut_goes_on_where_it_was_and_is_scored(
     dockerfile = 'FROM touchstone/base:1\nCOPY main.py /app/main.py\nCMD ["python3", "/app/main.py"]\n'
     image, archive = build_image(tmp_path / "image", dockerfile), tmp_path / "image.tar"
     subprocess.run(["docker", "save", "--output", str(archive), image], check=True, timeout=120)
+    loaded = _id_of(image)
     remove_image(image)
     size = archive.stat().st_size
     half = size // 2
@@ -44,3 +45,9 @@ def test_an_upload_that_was_cut_goes_on_where_it_was_and_is_scored(
     done = ended(client, submission)
     assert done.status == "scored", told(done)
     assert scores(client, done) == {"performance.accuracy": 1.0}
+    remove_image(loaded)
+
+
+def _id_of(image: str) -> str:
+    argv = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,21 @@ _RUNS = 60
 _PARTS = {"node", "worker", "judge", "container", "dockerd", "redis", "postgres", "server", "scheduler"}
 
 
-def test_every_run_ends_once_whatever_dies(docker_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not below pytest's own, which another session closes to others: PostgreSQL runs under a user of its own."""
+    made = Path(tempfile.mkdtemp(prefix="tsx-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_every_run_ends_once_whatever_dies(docker_engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need(os.geteuid() == 0 and shutil.which("dockerd") is not None, "root and dockerd", switch="REQUIRE_DOCKER")
     for name in [name for name in os.environ if name.startswith("TOUCHSTONE_") or name == "DATABASE_URL"]:
         monkeypatch.delenv(name)  # those of the unit tests' own services
 
-    counts = chaos(runs=_RUNS, seed=2026, folder=tmp_path, rounds=1, say=print)
+    counts = chaos(runs=_RUNS, seed=2026, folder=folder, rounds=1, say=print)
     print(json.dumps(counts, indent=1))
 
     assert {name: n for name, n in counts["violations"].items() if n} == {}, counts

@@ -36,4 +36,3 @@ def event_add(
 def last_sequence(*, run: Run) -> int:
     """The number of the run's last event; 0 where there is none."""
     return RunEvent.objects.filter(run=run).aggregate(last=Max("sequence"))["last"] or 0
-

@@ -5,6 +5,7 @@ While a run lives, `Observed` notes under which names it exists on the host; aft
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,13 +23,17 @@ _PLACES = ("/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/etc", "/usr", "/usr/bi
 
 @dataclass
 class Traces:
-    """Names of one run on this host. `keys` stand in cgroup paths, mounts and command lines."""
+    """Names of one run on this host. `keys` stand in cgroup paths, mounts and command lines.
+
+    `held` keeps its pid namespaces from vanishing, and so their numbers from being given to the next run's.
+    """
 
     run: str
     keys: set[str] = field(default_factory=set)
     namespaces: set[str] = field(default_factory=set)
     mounts: set[str] = field(default_factory=set)
     processes: int = 0
+    held: list[int] = field(default_factory=list)
 
     def look(self, client: Any) -> None:
         """Note what there is now; `client` is the Docker API or None."""
@@ -40,7 +45,21 @@ class Traces:
         own = _namespace(_OWN_NAMESPACE)
         members = [pid for pid, groups in _processes() if any(key in groups for key in self.keys)]
         self.processes += len(members)
-        self.namespaces |= {found for pid in members if (found := _namespace(pid / "ns" / "pid")) not in ("", own)}
+        for pid in members:
+            self._hold(pid / "ns" / "pid", own)
+
+    def _hold(self, path: Path, own: str) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # it ended meanwhile
+            return
+        self.held.append(descriptor)
+        self.namespaces |= {f"pid:[{os.fstat(descriptor).st_ino}]"} - {own}
+
+    def close(self) -> None:
+        """Let the namespaces go."""
+        while self.held:
+            os.close(self.held.pop())
 
 
 class Observed:

@@ -148,6 +148,7 @@ class Round:
             except RetryableError as error:
                 result = RunResult(run=run, attempt=1, verdict=Verdict.PLATFORM, code=error.code, message=error.message)
         left = leftovers(traces, client, folder)
+        traces.close()
         shutil.rmtree(folder)
         return result, events, left, guard.fired
 

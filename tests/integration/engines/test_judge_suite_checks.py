@@ -174,6 +174,7 @@ def sleeping(real_engine: Engine) -> Iterator[tuple[Any, Traces, Any]]:
     sandbox = Observed(real_engine, traces).start(Job(run=traces.run, attempt=1, limits=limits, argv=argv))
     yield sandbox, traces, getattr(real_engine, "client", None)
     sandbox.close()
+    traces.close()
 
 
 def test_a_sandbox_that_is_still_there_is_noticed(sleeping: tuple[Any, Traces, Any], real_engine: Engine) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import slurmkit
 import test_engine_contract as contract
+import test_engine_limits as limits
 from slurmkit import Slurm
 
 from runners.engines._slurm_settings import Settings
@@ -29,7 +30,7 @@ _INNER = (
 globals().update(
     {
         name: test
-        for name, test in vars(contract).items()
+        for name, test in (vars(contract) | vars(limits)).items()
         if name.startswith("test_") and not any(part in name for part in _INNER)
     }
 )

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.conf import settings
@@ -378,3 +379,20 @@ def test_positions_are_the_order_of_the_claims() -> None:
 
     assert [queue_position(run=run) for run in by_place] == list(range(1, 7))
     assert by_place == list(waiting(queue="cpu", lane=Lane.LONG))
+
+
+def test_runs_of_the_version_before_are_filled_in() -> None:
+    """By the migration those that are there; by the sweeper those that a server not yet replaced has made since."""
+    old = queued_run(arena(memory="2GiB"), kind="", lane=Lane.LONG, share=0, queue="gpu")
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("touchstone.evaluations.migrations.0002_nodes_queues_logs").FILL)
+    old.refresh_from_db()
+    assert (old.kind, old.lane, old.queue, old.share) == (
+        "predictions", Lane.QUICK, "cpu", old.submission.participation.user_id,
+    )  # fmt: skip
+
+    late = run_make(submission_make(participation_make(arena(memory="2GiB")), kind="model"), deadline=now())
+    Run.objects.filter(pk=late.pk).update(kind="")
+    runs_sweep()
+    late.refresh_from_db()
+    assert (late.kind, late.lane, late.memory) == ("model", Lane.LONG, 2**31)

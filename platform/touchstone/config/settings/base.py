@@ -188,7 +188,7 @@ TOUCHSTONE_QUEUE_PATIENCE_SECONDS = 600
 # Failures of the participant's own, in each phase: they take none of the quota, and have a limit of their own.
 TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY = env.int("TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY", default=20)
 # Live logs: streams of one process (each takes a thread) and of one person, and the longest of them.
-TOUCHSTONE_STREAMS = env.int("TOUCHSTONE_STREAMS", default=8)
+TOUCHSTONE_STREAMS = env.int("TOUCHSTONE_STREAMS", default=4)
 TOUCHSTONE_STREAMS_PER_USER = 3
 TOUCHSTONE_STREAM_SECONDS = 60.0
 
@@ -197,10 +197,10 @@ CELERY_BROKER_URL = env.str("TOUCHSTONE_BROKER_URL", default="redis://127.0.0.1:
 # The platform's own registry of images; an empty host means that there is none. See docs/registry.md.
 TOUCHSTONE_REGISTRY_HOST = env.str("TOUCHSTONE_REGISTRY_HOST", default="")
 _registry_scheme = "http" if TOUCHSTONE_REGISTRY_HOST.startswith(("127.", "localhost")) else "https"
-TOUCHSTONE_REGISTRY_URL = env.str(
-    "TOUCHSTONE_REGISTRY_URL", default=f"{_registry_scheme}://{TOUCHSTONE_REGISTRY_HOST}"
+TOUCHSTONE_REGISTRY_URL = (
+    env.str("TOUCHSTONE_REGISTRY_URL", default="") or f"{_registry_scheme}://{TOUCHSTONE_REGISTRY_HOST}"
 )
-TOUCHSTONE_REGISTRY_PULL_HOST = env.str("TOUCHSTONE_REGISTRY_PULL_HOST", default=TOUCHSTONE_REGISTRY_HOST)
+TOUCHSTONE_REGISTRY_PULL_HOST = env.str("TOUCHSTONE_REGISTRY_PULL_HOST", default="") or TOUCHSTONE_REGISTRY_HOST
 TOUCHSTONE_REGISTRY_SECRETS = env.str("TOUCHSTONE_REGISTRY_SECRETS", default=str(VAR / "secrets" / "registry"))
 TOUCHSTONE_REGISTRY_QUOTA = env.int("TOUCHSTONE_REGISTRY_QUOTA", default=20 * 2**30)
 # Whether a submission may name an image of the node's own engine: for one machine whose people trust each other.

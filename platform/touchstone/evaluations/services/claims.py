@@ -40,9 +40,7 @@ class Fenced(Conflict):
     code = "fenced"
 
 
-def run_claim(
-    *, node: Node, queue: str, kinds: Sequence[str], base_url: str = "", key: str = ""
-) -> RunSpec | None:
+def run_claim(*, node: Node, queue: str, kinds: Sequence[str], base_url: str = "", key: str = "") -> RunSpec | None:
     """Give `node` the first run that waits in `queue` and that it can take; None where there is none.
 
     Nor for a node that is drained, in quarantine or resting after a fault of its own. The order is that of

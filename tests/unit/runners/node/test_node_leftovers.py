@@ -1,6 +1,8 @@
 """Folders of killed attempts go at once; their sandboxes wait a minute for the next attempt."""
 
+import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from runners.engines._limits import start_time
 from runners.errors import RetryableError
 from runners.node.client import Fenced
-from runners.node.leftovers import LiveRuns, attempt_folder, give_back, remove_leftovers
+from runners.node.leftovers import LiveRuns, attempt_folder, give_back, hold_places, remove_leftovers
 
 
 class Reaper:
@@ -149,3 +151,19 @@ def test_a_run_that_begins_meanwhile_is_spared(runs: Path, lasting: Path) -> Non
 
 def test_an_attempts_folder_names_its_supervisor(tmp_path: Path, run_spec) -> None:
     assert attempt_folder(tmp_path, run_spec).name == f"7e5c~1~{os.getpid()}.{start_time(os.getpid())}"
+
+
+def test_a_sandbox_is_put_through_while_its_node_starts_and_dials_again_after(runs: Path, lasting: Path) -> None:
+    _dead(runs, lasting)
+    give_back(runs, lasting, Server())
+    (lasting / "run3").mkdir()  # of a run that nobody lost
+
+    (place,) = hold_places(lasting)
+    with socket.socket(socket.AF_UNIX) as sandbox:
+        sandbox.connect(str(lasting / "run2" / "run" / "channel.sock"))
+        place.leave()
+        with contextlib.suppress(ConnectionResetError):
+            assert sandbox.recv(1) == b""
+    with socket.socket(socket.AF_UNIX) as again, pytest.raises(ConnectionRefusedError):
+        again.connect(str(lasting / "run2" / "run" / "channel.sock"))
+    assert (lasting / "run2" / "run").is_dir()
