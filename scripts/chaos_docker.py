@@ -67,7 +67,10 @@ class OwnDocker:
 
     def docker(self, *arguments: str) -> str:
         """Run the docker client against this daemon; its output. Raises `DockerError`."""
-        done = subprocess.run(self._argv(*arguments), capture_output=True, text=True, timeout=_SECONDS)
+        try:
+            done = subprocess.run(self._argv(*arguments), capture_output=True, text=True, timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise DockerError(f"docker {arguments[0]} does not answer within {_SECONDS:.0f} s.") from error
         if done.returncode != 0:
             raise DockerError(f"docker {arguments[0]}: {done.stderr.strip()}")
         return done.stdout

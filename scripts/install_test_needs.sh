@@ -20,6 +20,8 @@ need docker-registry docker-registry
 need slurmctld slurm-wlm
 need munged munge
 need ip iproute2
+need gcc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
 [ -d .venv ] || python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests. Starts a Docker engine where none answers, builds the images, and runs pytest once, so that
-# its closing line counts everything. What must not be skipped fails: REQUIRE_DOCKER, REQUIRE_BROWSER, REQUIRE_SLURM.
+# its closing line counts everything. What must not be skipped fails: REQUIRE_DOCKER, REQUIRE_BROWSER,
+# REQUIRE_SLURM, REQUIRE_MLSERVER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 py=.venv/bin/python
@@ -46,7 +47,7 @@ if command -v docker >/dev/null 2>&1 && answers; then
 fi
 # As root on Debian nothing may be missing: skipping would hide it.
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  export REQUIRE_DOCKER=1 REQUIRE_BROWSER=1 REQUIRE_SLURM=1
+  export REQUIRE_DOCKER=1 REQUIRE_BROWSER=1 REQUIRE_SLURM=1 REQUIRE_MLSERVER=1
 fi
 
 # Unit tests share two workers; what starts servers and sandboxes stays on one (tests/conftest.py).

@@ -6,6 +6,7 @@ as clean as one that was started afresh.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -47,6 +48,7 @@ class WarmPython:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._owner = 0
+        atexit.register(self.close)
 
     def run(self, module: str, *arguments: str, folder: Path, seconds: float) -> Ended:
         """Run `python -m module arguments` in `folder`. Raises `LimitedTimeout`."""
