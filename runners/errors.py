@@ -22,6 +22,10 @@ class UserError(Exception):
         self.code = code
 
 
+#: A cluster had no room in time: the run goes back to the queue, and that is no fault of anybody.
+NO_CAPACITY = "no_capacity"
+
+
 class RetryableError(Exception):
     """The platform's own surroundings failed (engine, network, node). Never the participant's fault."""
 

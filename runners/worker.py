@@ -89,8 +89,13 @@ def engine() -> Chosen:
 
 @lru_cache(maxsize=1)
 def devices() -> Found:
-    """The GPUs of this machine when the node started."""
-    return discover()
+    """The GPUs that runs of this node may have: its engine's, or those of this machine when it started."""
+    return _discover()
+
+
+def _discover() -> Found:
+    chosen, _ = engine()
+    return discover() if chosen is None or chosen.devices is None else Found(chosen.devices)
 
 
 def ledger() -> Ledger:
@@ -242,7 +247,7 @@ class _Keeper:
 
     def _devices(self) -> None:
         if time.monotonic() - self._found_at > _DEVICES_S and (self._found.gpus or self._found.problem):
-            self._found, self._found_at = discover(), time.monotonic()
+            self._found, self._found_at = _discover(), time.monotonic()
 
     def _engine(self) -> None:
         chosen, _ = engine()

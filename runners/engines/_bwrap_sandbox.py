@@ -17,6 +17,8 @@ _REFUSED = (b"MemoryError", b"bad_alloc", b"can't allocate memory", b"Cannot all
 class BubblewrapSandbox:
     """`group` is None where cgroups cannot be used; then `watch` looks after memory."""
 
+    waited = 0.0
+
     def __init__(
         self,
         process: subprocess.Popen[bytes],

@@ -29,6 +29,8 @@ class DockerSandbox:
     ended then as `lost`, for part of that time went by while nobody asked it.
     """
 
+    waited = 0.0
+
     def __init__(
         self,
         client: APIClient,

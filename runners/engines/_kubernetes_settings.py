@@ -21,7 +21,10 @@ _MOST_PENDING = 540.0
 
 @dataclass(frozen=True)
 class Settings:
-    """`runtime`: the platform's runtime image as the cluster's nodes pull it. `pending`: seconds a pod may wait."""
+    """`runtime`: the platform's runtime image as the cluster's nodes pull it. `pending`: seconds a pod may wait.
+
+    `gpus`: how many devices of the cluster this node's runs may have at once; which, the cluster decides.
+    """
 
     url: str
     namespace: str
@@ -30,6 +33,7 @@ class Settings:
     ca_file: Path | None
     runtime_class: str
     gpu: str
+    gpus: int
     pending: float
     selector: dict[str, str]
     pull_secret: str
@@ -60,7 +64,8 @@ class Settings:
             runtime=runtime, token_file=_file(get("TOKEN_FILE"), account / "token"),
             ca_file=_file(get("CA_FILE"), account / "ca.crt"),
             runtime_class=_named("RUNTIME_CLASS", get("RUNTIME_CLASS"), empty=True),
-            gpu=_resource(get("GPU", "nvidia.com/gpu")), pending=_pending(get("PENDING", "5m")),
+            gpu=_resource(get("GPU", "nvidia.com/gpu")), gpus=_count(get("GPUS", "0")),
+            pending=_pending(get("PENDING", "5m")),
             selector=dict(part.split("=", 1) for part in selector),
             pull_secret=_named("PULL_SECRET", get("PULL_SECRET"), empty=True),
         )  # fmt: skip
@@ -86,6 +91,12 @@ def _resource(value: str) -> str:
     if _RESOURCE.fullmatch(value):
         return value
     raise _refused("GPU", value, "give the resource's name, say nvidia.com/gpu")
+
+
+def _count(text: str) -> int:
+    if text.isdigit() and int(text) <= 1000:
+        return int(text)
+    raise _refused("GPUS", text, "give a whole number")
 
 
 def _pending(text: str) -> float:

@@ -19,7 +19,7 @@ from runners.engines._kubernetes_mux import Mux
 from runners.engines._kubernetes_settings import Settings
 from runners.engines._kubernetes_states import container, is_running, start_fault, why_pending
 from runners.engines._relay import dial_channel
-from runners.errors import RetryableError
+from runners.errors import NO_CAPACITY, RetryableError
 
 _PAUSE = 0.25
 _COPY_SECONDS = 600.0
@@ -57,7 +57,7 @@ def await_relay(api: Api, called: Names, settings: Settings, *, foreign: bool) -
             bound = now
         if bound is None and now - began > settings.pending:
             text = f"No node of the cluster took the pod within {settings.pending:g} s: {why_pending(pod)}"
-            raise RetryableError(text, code="no_capacity")
+            raise RetryableError(text, code=NO_CAPACITY)
         if bound is not None and now - bound > BOOT_SECONDS:
             raise RetryableError(f"the pod did not start in {BOOT_SECONDS} s", code="engine_start")
         time.sleep(_PAUSE)

@@ -30,7 +30,10 @@ _PASSED_PREFIX = "TOUCHSTONE_DOCKER_"
 
 @dataclass(frozen=True)
 class Settings:
-    """`pending`: seconds a job may wait in Slurm's queue. `overhead`: bytes for the step beside the sandbox."""
+    """`pending`: seconds a job may wait in Slurm's queue. `overhead`: bytes for the step beside the sandbox.
+
+    `gpus`: how many devices of the cluster this node's runs may have at once; which, Slurm decides.
+    """
 
     shared: Path
     host: str
@@ -40,6 +43,7 @@ class Settings:
     pending: float
     overhead: int
     gres: str
+    gpus: int
     options: tuple[str, ...]
     python: str
 
@@ -71,7 +75,7 @@ class Settings:
             shared=shared, host=host, bind=get("BIND", host), ports=_ports(get("PORTS", "0")), inner=inner,
             pending=pending,
             overhead=int(_number(parse_size, "OVERHEAD", get("OVERHEAD", "256MiB"))),
-            gres=gres, options=options, python=get("PYTHON", sys.executable),
+            gres=gres, gpus=_count("GPUS", get("GPUS", "0")), options=options, python=get("PYTHON", sys.executable),
         )  # fmt: skip
 
 
@@ -89,6 +93,12 @@ def _ports(text: str) -> tuple[int, int]:
     if first.isdigit() and (last or first).isdigit() and 0 <= int(first) <= int(last or first) < 65536:
         return int(first), int(last or first)
     raise _refused("PORTS", text, "give a range such as 50000-50100; 0 takes any free port")
+
+
+def _count(key: str, text: str) -> int:
+    if text.isdigit() and int(text) <= 1000:
+        return int(text)
+    raise _refused(key, text, "give a whole number")
 
 
 def _number(parse: Callable[[object], object], key: str, text: str) -> float:

@@ -11,7 +11,7 @@ from runners.engines import _slurm_commands as slurm
 from runners.engines._slurm_board import Board
 from runners.engines._slurm_settings import Settings
 from runners.engines._slurm_states import JobState
-from runners.errors import ParticipantFault, RetryableError
+from runners.errors import NO_CAPACITY, ParticipantFault, RetryableError
 
 _LOOK = 1.0
 #: From the moment Slurm says that the job runs until its step dials; importing from a slow shared folder takes time.
@@ -82,7 +82,7 @@ class _Queue:
         if found.waits:
             if now - self._since > self._settings.pending:
                 text = f"No compute node came free within {self._settings.pending:g} s: {found.words}."
-                raise RetryableError(text, code="no_capacity")
+                raise RetryableError(text, code=NO_CAPACITY)
             return
         self._running = self._running or now
         if now - self._running > _DIAL:

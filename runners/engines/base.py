@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from runners.contract import EngineReport, ImagePull
+from runners.contract import EngineReport, GpuInfo, ImagePull
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class Exit:
 
 
 class Sandbox(Protocol):
-    """A started job."""
+    """A started job. `waited`: seconds it waited for a machine of a cluster, which are no part of its time."""
+
+    waited: float
 
     def poll(self) -> Exit | None:
         """None while it runs."""
@@ -104,10 +106,16 @@ class Sandbox(Protocol):
 
 
 class Engine(Protocol):
-    """Runs jobs. `name` is its registered name; `takes_images`: it can run images of participants."""
+    """Runs jobs. `name` is its registered name; `takes_images`: it can run images of participants.
+
+    `patience`: seconds that `start` may wait for a machine of a cluster, on top of the run's own time; 0 here.
+    `devices`: the GPUs of a cluster that runs may have, which only the cluster tells apart; None: those of this host.
+    """
 
     name: str
     takes_images: bool
+    patience: float
+    devices: tuple[GpuInfo, ...] | None
 
     def self_test(self) -> EngineReport:
         """Really start sandboxes and try to break out; say what is not enforced."""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from runners.contract import EngineReport, ImagePull
+from runners.contract import EngineReport, GpuInfo, ImagePull
 from runners.engines import _bwrap_test, _enter, _limits, _runtime
 from runners.engines._bwrap_plan import HELPERS, MemoryFiles, plan
 from runners.engines._bwrap_sandbox import BubblewrapSandbox
@@ -40,6 +40,8 @@ class BubblewrapEngine:
 
     name = "bubblewrap"
     takes_images = False
+    patience = 0.0
+    devices: tuple[GpuInfo, ...] | None = None
 
     def __init__(self, *, cgroups: bool = True) -> None:
         self._cgroups = cgroups

@@ -12,7 +12,7 @@ from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
 from docker import APIClient
-from runners.contract import EngineReport, ImagePull, Verdict
+from runners.contract import EngineReport, GpuInfo, ImagePull, Verdict
 from runners.engines import (
     RUNTIME_SETTING,
     _docker_adopt,
@@ -48,6 +48,8 @@ class DockerEngine:
 
     name = "docker"
     takes_images = True
+    patience = 0.0
+    devices: tuple[GpuInfo, ...] | None = None
 
     def __init__(
         self, *, runtime: str = RUNTIME_IMAGE, base: str = BASE_IMAGE, runtime_name: str | None = None

@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from runners.contract import EngineReport, ImagePull
+from runners.contract import EngineReport, GpuInfo, ImagePull
 from runners.engines import _limits, _self_test
 from runners.engines._kubernetes_api import Api, Object, Refused
 from runners.engines._kubernetes_exec import Exec
@@ -63,6 +63,10 @@ class KubernetesEngine:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings.read()
         self.patience = self._settings.pending
+        count = self._settings.gpus
+        self.devices: tuple[GpuInfo, ...] | None = tuple(
+            GpuInfo(uuid=f"kubernetes-{n}", name=self._settings.gpu) for n in range(count)
+        )
         self._pulls: dict[str, ImagePull] = {}
         self._api: Api | None = None
         self._owner = 0

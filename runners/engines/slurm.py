@@ -18,7 +18,7 @@ from math import ceil
 from pathlib import Path
 from typing import Literal
 
-from runners.contract import EngineReport, ImagePull
+from runners.contract import EngineReport, GpuInfo, ImagePull
 from runners.engines import _limits
 from runners.engines import _slurm_commands as slurm
 from runners.engines import _slurm_link as link
@@ -51,6 +51,10 @@ class SlurmEngine:
         self._settings = settings or Settings.read()
         self.takes_images = self._settings.inner == "docker"
         self.patience = self._settings.pending
+        count = self._settings.gpus
+        self.devices: tuple[GpuInfo, ...] | None = tuple(
+            GpuInfo(uuid=f"slurm-{n}", name=self._settings.gres) for n in range(count)
+        )
         self._sources: dict[str, ImageSource] = {}
 
     def self_test(self) -> EngineReport:

@@ -319,7 +319,7 @@ class _Opening:
 
     def _ready(self, sandbox: Sandbox, listener: Listener, *, adopted: bool) -> ServedModel | None:
         # A cluster's queue is no part of the run's time: such a sandbox tells how long it waited for its machine.
-        waited = float(getattr(sandbox, "waited", 0.0))
+        waited = sandbox.waited
         model = ServedModel(
             sandbox, listener, input=self.input, task=self.task, resources=self.resources,
             deadline=self.deadline + waited,

@@ -13,7 +13,7 @@ import structlog
 
 from runners.contract import EngineReport, RunEvent, RunResult, RunSpec, Verdict
 from runners.engines.base import Engine
-from runners.errors import RetryableError
+from runners.errors import NO_CAPACITY, RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
 from runners.node.ledger import Ledger
@@ -73,6 +73,9 @@ class Attempt:
             result = self._result(folder)
             self.fault = result.code if result.verdict is Verdict.PLATFORM and result.code != "cancelled" else ""
             self._tell_all()
+            if self.fault == NO_CAPACITY:
+                self._give_back(result)
+                return
             self._report(result)
             log.info("reported", run=self.spec.run, attempt=self.spec.attempt, verdict=result.verdict.value)
         except Fenced as fence:
@@ -84,6 +87,12 @@ class Attempt:
             if self.ledger is not None:
                 self.ledger.leave()
             self.cache.trim()
+
+    def _give_back(self, result: RunResult) -> None:
+        """A cluster had no room in time: nobody's fault, so the run goes back to its place and loses no attempt."""
+        self.fault = ""
+        self.client.release(self.spec.run, self.spec.attempt)
+        log.info("given back", run=self.spec.run, attempt=self.spec.attempt, why=result.message)
 
     def _report(self, result: RunResult) -> None:
         """Tell the server; where it refuses the report itself, tell it that, for a silent run looks lost."""
@@ -149,7 +158,7 @@ class Attempt:
     def _judge(self, folder: Path) -> RunResult:
         resources = self.spec.resources
         deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
-        deadline += float(getattr(self.engine, "patience", 0.0))  # what a cluster's queue may take
+        deadline += self.engine.patience if self.engine is not None else 0.0  # what a cluster's queue may take
         judge = JudgeProcess(
             spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory, lasting=self.lasting,
             gpus=self.gpus, ledger=self.ledger,

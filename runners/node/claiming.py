@@ -81,7 +81,8 @@ class Claiming:
     @contextmanager
     def _device(self) -> Iterator[str | None]:
         try:
-            lease = gpus.lease(self.settings.directory / "gpus", self.devices)
+            ours = self.engine is None or self.engine.devices is None
+            lease = gpus.lease(self.settings.directory / "gpus", self.devices, ours=ours)
         except RetryableError as error:
             log.error("no device leased", error=error.message)
             lease = None

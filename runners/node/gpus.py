@@ -91,8 +91,10 @@ class Lease:
         self._handle.close()
 
 
-def lease(folder: Path, gpus: Collection[GpuInfo]) -> Lease | None:
+def lease(folder: Path, gpus: Collection[GpuInfo], *, ours: bool = True) -> Lease | None:
     """A device that nobody has, or None. One that foreign processes use is left alone, and said to be.
+
+    `ours`: they are devices of this machine; who uses those of a cluster is the cluster's to know.
 
     Raises `RetryableError` where nvidia-smi cannot tell who uses them.
     """
@@ -101,7 +103,7 @@ def lease(folder: Path, gpus: Collection[GpuInfo]) -> Lease | None:
         handle = (folder / f"{gpu.uuid}.lock").open("a")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            foreign = users(gpu.uuid)
+            foreign = users(gpu.uuid) if ours else []
         except BlockingIOError:
             handle.close()
             continue

@@ -96,6 +96,8 @@ LATENCY = {"use": "efficiency.latency", "repeats": 30}
 class FakeEngine:
     name = "fake"
     takes_images = True
+    patience = 0.0
+    devices = None
 
     def adopt(self, job):
         return None

@@ -19,6 +19,7 @@ class Server:
         self.cancel, self.fenced, self.away = cancel, fenced, away
         self.results: list[RunResult] = []
         self.told: list[RunEvent] = []
+        self.released: list[tuple[str, int, bool]] = []
 
     def renew(self, spec: RunSpec) -> Lease:
         if self.fenced:
@@ -33,6 +34,9 @@ class Server:
     def result(self, spec: RunSpec, result: RunResult) -> None:
         self.results.append(result)
 
+    def release(self, run: str, attempt: int, *, lost: bool = False) -> None:
+        self.released.append((run, attempt, lost))
+
     def download(self, url: str, target, *, tick=lambda: None) -> None:
         target.write(CONTENT)
 
@@ -41,6 +45,8 @@ class Engine:
     """Keeps what it was told to spare when it reaped."""
 
     name = "docker"
+    patience = 0.0
+    devices = None
 
     def __init__(self) -> None:
         self.spared: list[list[str]] = []

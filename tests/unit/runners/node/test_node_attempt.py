@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runners.contract import Lease, RunEvent, RunResult, RunSpec, Verdict
+from runners.errors import NO_CAPACITY, RetryableError
 from tests.factories.node_attempts import CONTENT, Engine, Server, ok
 
 
@@ -206,3 +207,16 @@ def test_ctrl_c_in_the_node_s_terminal_does_not_reach_the_judge(attempt_of) -> N
     attempt_of(server, evaluate).perform()
 
     assert server.results[0].environment["group"] != os.getpgrp()
+
+
+def test_a_cluster_without_room_costs_the_run_nothing(attempt_of) -> None:
+    def evaluate(**_):
+        raise RetryableError("job 7 found no node in 300 s", code=NO_CAPACITY)
+
+    server = Server()
+    attempt = attempt_of(server, evaluate)
+    attempt.perform()
+
+    assert server.results == []
+    assert server.released == [(attempt.spec.run, attempt.spec.attempt, False)]
+    assert attempt.fault == ""

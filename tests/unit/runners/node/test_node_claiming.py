@@ -32,7 +32,7 @@ class Server:
 
 
 class Engine:
-    name, takes_images = "docker", True
+    name, takes_images, patience, devices = "docker", True, 0.0, None
 
     def reap(self, keep: object) -> list[str]:
         return []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runners.contract import GpuInfo
 from runners.errors import RetryableError
 from runners.node.gpus import Found, discover, lease, users
 
@@ -149,3 +150,14 @@ def test_a_lease_is_json_for_nobody(nvidia, tmp_path: Path) -> None:
     assert held is not None
     assert json.dumps([path.read_text() for path in tmp_path.glob("*.lock")]) == '[""]'
     held.close()
+
+
+def test_devices_of_a_cluster_are_leased_without_asking_this_machine(tmp_path: Path) -> None:
+    gpus = (GpuInfo(uuid="slurm-0"), GpuInfo(uuid="slurm-1"))
+
+    held = [lease(tmp_path, gpus, ours=False) for _ in range(3)]
+
+    assert [one.uuid if one else None for one in held] == ["slurm-0", "slurm-1", None]
+    for one in held:
+        if one is not None:
+            one.close()

@@ -20,7 +20,7 @@ GPU = GpuInfo(uuid="GPU-1", name="A", memory=2**34)
 class Docker:
     """An engine whose self-test ends as told."""
 
-    name, takes_images = "docker", True
+    name, takes_images, patience, devices = "docker", True, 0.0, None
 
     def __init__(self) -> None:
         self.report = EngineReport(name="docker", ok=True)
