@@ -55,6 +55,9 @@ def backup(deployment: Deployment, folder: Path) -> None:
     if deployment.is_running("registry"):
         say("images of the registry")
         images = _write(folder / f"images-{stamp}.tar", deployment.exec("registry", "sh", "-c", _IMAGES))
+    elif before is not None and before["images"]:
+        images = before["images"]
+        say(f"the registry does not run: the images are those of the last backup, {before['created']}")
     if facts["missing"]:
         say(f"{len(facts['missing'])} files that the database refers to are not stored; the manifest names them")
     manifest = {
@@ -98,11 +101,12 @@ def restore(deployment: Deployment, folder: Path) -> None:
     new = sorted(set(found["missing"]) - set(manifest["missing"]))
     if new:
         raise DeployError(f"The database refers to {len(new)} files that are not in the storage, as {new[0]}.")
-    renew(deployment)
-    if manifest["images"]:
+    if manifest["images"]:  # before the nodes: runs that wait may need one
         say("images of the registry")
+        renew(deployment, ("registry",))
         with (folder / manifest["images"]["name"]).open("rb") as images:
             _run(deployment.exec("registry", "tar", "-C", _REGISTRY, "-x"), stdin=images)
+    renew(deployment)
     say(f"restored the backup of {manifest['created']}: {found['rows']['evaluations_run']} runs")
 
 

@@ -23,6 +23,9 @@ from runners.spec.models import (
 
 SCHEMA_VERSION = 1
 
+#: A node could not fetch an image. Images and registries cause it as well as nodes: it speaks against nobody.
+IMAGE_PULL = "image_pull"
+
 State = Literal["ok", "undefined", "too_few", "not_applicable", "failed"]
 Direction = Literal["maximise", "minimise", "zero", "one", "none"]
 

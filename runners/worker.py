@@ -61,7 +61,9 @@ app.conf.update(
     broker_connection_max_retries=None,
     broker_transport_options={"visibility_timeout": 86400},
     worker_hijack_root_logger=False,
-    worker_enable_remote_control=False,  # whoever shares the queue could order the node about
+    # Whoever shares the queue may order about who listens. Where others share it, switch it off; but then a worker
+    # that is busy while Redis dies does not notice, and has to be started again.
+    worker_enable_remote_control=setting("TOUCHSTONE_REMOTE_CONTROL") != "0",
 )
 
 

@@ -33,7 +33,7 @@ def chaos(*, runs: int, seed: int, folder: Path, rounds: int, say: Any) -> dict[
     """Perform it in `folder`; the counts. `rounds`: how often each part is killed."""
     rng = random.Random(seed)
     docker = OwnDocker()
-    stack = Stack(folder / "var", say=say, port=0, settings="scripts.chaos_settings", engine="docker", durable=False)
+    stack = Stack(folder / "var", say=say, port=0, settings="scripts.chaos_settings", engine="docker")
     started = time.monotonic()
     try:
         with stack, Doubling(stack.port, rng=random.Random(seed)) as doubling:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -235,7 +236,8 @@ class Stack:
             "TOUCHSTONE_QUEUES": "cpu",
             **extra,
         }
-        return spawn(argv, log=self.log(member), env=env, cwd=ROOT)
+        # At once: asked to stop, it would first report its runs, to a server that is gone as well.
+        return spawn(argv, log=self.log(member), env=env, cwd=ROOT, death=signal.SIGKILL)
 
     def _await_site(self) -> None:
         assert self.supervisor is not None

@@ -119,6 +119,7 @@ def chromium() -> str:
     return str(found)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist puts the groups into the names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts servers, sandboxes or browsers runs one after the other, on two workers of xdist.
 

@@ -69,8 +69,13 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def follow(client: Client, http: Transport, submission_id: str, *, timeout: float | None) -> Iterator[Message]:
-    """Messages until the run has ended. Raises `WaitTimeout` after `timeout` seconds."""
+def follow(
+    client: Client, http: Transport, submission_id: str, *, timeout: float | None, part: str = "all"
+) -> Iterator[Message]:
+    """Messages until the run has ended; of the logs those of `part`: all, sample or run.
+
+    Raises `WaitTimeout` after `timeout` seconds.
+    """
     until = None if timeout is None else time.monotonic() + timeout
     path, last = f"submissions/{quote(submission_id, safe='')}/stream", ""
     lost = 0
@@ -79,7 +84,8 @@ def follow(client: Client, http: Transport, submission_id: str, *, timeout: floa
             with http.stream(path, params={"after": last}) as response:
                 for message in messages(response.iter_lines()):
                     last, lost = message.id or last, 0
-                    yield message
+                    if message.event != "log" or part in ("all", message.data.get("part")):
+                        yield message
                     if message.event == "end":
                         return
                     _in_time(submission_id, until, timeout)
@@ -90,13 +96,13 @@ def follow(client: Client, http: Transport, submission_id: str, *, timeout: floa
         except ClientError as error:
             if error.status not in _ASK_INSTEAD:
                 raise
-            yield from _ask(client, submission_id, last=last, until=until, timeout=timeout)
+            yield from _ask(client, submission_id, last=last, until=until, timeout=timeout, part=part)
             return
         _in_time(submission_id, until, timeout)
 
 
 def _ask(
-    client: Client, submission_id: str, *, last: str, until: float | None, timeout: float | None
+    client: Client, submission_id: str, *, last: str, until: float | None, timeout: float | None, part: str
 ) -> Iterator[Message]:
     """The same by questions. What the stream has told already is not told again, but for the log, which is anew."""
     first = last.partition(".")[0]
@@ -111,12 +117,12 @@ def _ask(
         for event in page.items:
             yield Message("event", encode(event))
         if page.final or page.status == "running":
-            text = client.log(submission_id)
+            text = client.log(submission_id, part=part)
             anew = shown is None or not text.startswith(shown)
             fresh = text if anew else text[len(shown or "") :]
             shown = text
             if fresh:
-                yield Message("log", {"part": "all", "text": fresh, "anew": anew})
+                yield Message("log", {"part": part, "text": fresh, "anew": anew})
         if page.final:
             yield Message("end", state)
             return

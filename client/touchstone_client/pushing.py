@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from touchstone_client.errors import ClientError, ExitCode
@@ -52,7 +52,9 @@ def push_image(
         try:
             digest = _push([docker, "push", target], environment, say)
         finally:
-            _run([docker, "image", "rm", "--no-prune", target], environment, f"{target} cannot be untagged")
+            # A name that stays is no harm; and why the push failed is what one must read.
+            with suppress(ClientError, OSError):
+                _run([docker, "image", "rm", "--no-prune", target], environment, f"{target} cannot be untagged")
     return f"{place.prefix}/{name}@{digest}"
 
 

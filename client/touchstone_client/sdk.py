@@ -180,12 +180,14 @@ class Client:
         params = {} if part == "all" else {"part": part}
         return self._http.send("GET", f"submissions/{_part(submission_id)}/log", params=params).text
 
-    def follow(self, submission_id: str, *, timeout: float | None = None) -> Iterator[Message]:
+    def follow(self, submission_id: str, *, timeout: float | None = None, part: str = "all") -> Iterator[Message]:
         """State, history and log of a run as they happen, until it has ended: see `touchstone_client.follow`.
+
+        `part`: which of its logs: all, sample or run.
 
         Raises `WaitTimeout` after `timeout` seconds.
         """
-        return follow(self, self._http, submission_id, timeout=timeout)
+        return follow(self, self._http, submission_id, timeout=timeout, part=part)
 
     def results(self, submission_id: str) -> t.Results:
         return decode(t.Results, self._http.json("GET", f"submissions/{_part(submission_id)}/results"))

@@ -8,7 +8,7 @@ from typing import Any
 from docker.errors import APIError
 
 from docker import APIClient
-from runners.contract import ImagePull
+from runners.contract import IMAGE_PULL, ImagePull
 from runners.engines import _image_cache
 from runners.engines._docker_api import LOST, explain, is_node_fault, settled
 from runners.errors import RetryableError, UserError
@@ -18,6 +18,13 @@ _IMAGE_FAULTS = (
     "filesystem layer verification failed", "layers from manifest don't match image configuration",
     "image operating system", "cannot be used on this platform", "no matching manifest", "unsupported media type",
     "invalid tar header", "unexpected eof while untarring", "breakout", "unsupported manifest",
+    "failed to register layer",
+    "error processing tar", "archive/tar", "failed to extract layer", "failed to unpack", "error unpacking",
+    "applylayer", "gzip: invalid", "flate: corrupt", "unexpected commit digest", "wrong diff id",
+)  # fmt: skip
+#: Trouble of the node while it unpacks a good image, in words that starting a sandbox does not know.
+_NODE_FAULTS = (
+    "cannot allocate memory", "structure needs cleaning", "too many open files", "connection reset", "i/o timeout",
 )  # fmt: skip
 _HINT = "Push the image again with the same Docker that runs it for you, and submit the digest it prints."
 
@@ -40,7 +47,7 @@ def pull(
         found = _find(client, pull.reference)
         if found is None or pull.reference not in (found.get("RepoDigests") or []):
             text = f"the engine pulled another image than {pull.reference}"
-            raise RetryableError(text, code="engine_pull")
+            raise RetryableError(text, code=IMAGE_PULL)
     image, size = str(found["Id"]), int(found["Size"])
     if size > limit:
         _image_cache.forget(client, image)
@@ -74,7 +81,8 @@ def _pull(client: APIClient, pull: ImagePull, said: Callable[[dict[str, Any]], N
 
 
 def _fault(text: str, pull: ImagePull) -> Exception:
-    at_image = any(words in text.lower() for words in _IMAGE_FAULTS)
-    if at_image and not is_node_fault(text):
+    told = text.lower()
+    at_node = is_node_fault(told) or any(words in told for words in _NODE_FAULTS)
+    if not at_node and any(words in told for words in _IMAGE_FAULTS):
         return UserError(f"Docker refuses the image: {text[:500]}", hint=_HINT, code="image_refused")
-    return RetryableError(f"{pull.reference} cannot be pulled: {text[:500]}", code="engine_pull")
+    return RetryableError(f"{pull.reference} cannot be pulled: {text[:500]}", code=IMAGE_PULL)

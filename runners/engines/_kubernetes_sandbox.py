@@ -14,6 +14,8 @@ from runners.engines.base import Exit, Limits
 _PAUSE = 0.25
 #: A relay that ends with its pod: how long the API may take to say how the pod ended.
 _DYING = 5.0
+#: The kubelet starts its clock a moment before we see the submission run.
+_SLACK = 2.0
 
 
 class KubernetesSandbox:
@@ -82,7 +84,7 @@ class KubernetesSandbox:
 
     def _look(self, now: float) -> None:
         pod = self._api.get("pods", self.pod)
-        found = ended(pod, killed=False)
+        found = ended(pod, killed=False, due=now >= self._deadline - _SLACK)
         if self._broken.is_set():
             self._broke = self._broke or now
         if found is None and self._broke and now - self._broke >= _DYING:

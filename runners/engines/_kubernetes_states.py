@@ -39,8 +39,8 @@ def is_running(pod: Object, name: str) -> bool:
     return "running" in container(pod, name)
 
 
-def ended(pod: Object | None, *, killed: bool) -> Exit | None:
-    """How the submission ended; None while it runs. `killed`: we asked for it."""
+def ended(pod: Object | None, *, killed: bool, due: bool = False) -> Exit | None:
+    """How the submission ended; None while it runs. `killed`: we asked for it. `due`: its own time is over."""
     if pod is None:  # deleted behind our back, or by us
         return Exit(None, killed=killed, lost=not killed)
     status = pod.get("status") or {}
@@ -48,8 +48,8 @@ def ended(pod: Object | None, *, killed: bool) -> Exit | None:
     terminated: Object | None = container(pod, SUBMISSION).get("terminated")
     if terminated is not None and terminated.get("reason") == "OOMKilled":
         return Exit(int(terminated.get("exitCode", 137)), memory=True)
-    if reason == "DeadlineExceeded":
-        return Exit(None, timeout=True, killed=True)
+    if reason == "DeadlineExceeded":  # it counts the pod's boot as well, which is no part of the submission's time
+        return Exit(None, timeout=True, killed=True) if due else Exit(None, lost=True)
     if reason == "Evicted" and any(words in message for words in _OWN_DISK):
         return Exit(None, killed=True)
     if killed and status.get("phase") in ("Failed", "Succeeded"):

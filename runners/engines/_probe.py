@@ -1,7 +1,7 @@
 """Runs inside a sandbox and tries what a hostile submission would try. Prints one JSON object.
 
 Standard library only; its text is handed to `python -c`. `python -c TEXT memory` only allocates
-300 MB, `… forks N` tries to have N processes at once.
+300 MB, `… forks N` tries to have N processes at once; `… HOST:PORT…` names more that it must not reach.
 """
 
 from __future__ import annotations
@@ -87,8 +87,20 @@ def _channel() -> bool:
     return True
 
 
-def look() -> dict[str, object]:
+def _around() -> list[tuple[str, int]]:
+    """The API server and DNS of a cluster, as its nodes tell every container of them."""
+    found = []
+    if host := os.environ.get("KUBERNETES_SERVICE_HOST"):
+        found.append((host, int(os.environ.get("KUBERNETES_SERVICE_PORT") or 443)))
+    with contextlib.suppress(OSError), open("/etc/resolv.conf") as file:
+        names = [line.split()[1] for line in file if line.startswith("nameserver ")]
+        found += [(name, 53) for name in names if not name.startswith("127.") and name != "::1"]
+    return found
+
+
+def look(addresses: list[str]) -> dict[str, object]:
     """What this process is and can do."""
+    given = [(host.strip("[]"), int(port)) for host, _, port in (text.rpartition(":") for text in addresses)]
     with open("/proc/net/dev") as file:
         interfaces = [line.split(":")[0].strip() for line in file if ":" in line]
     folders = ("", "/usr", "/etc", "/submission", "/run", "/run/touchstone", "/dev", "/var/tmp", "/opt")  # noqa: S108
@@ -97,7 +109,7 @@ def look() -> dict[str, object]:
         "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "capabilities": _status("CapEff"),
         "bounding": _status("CapBnd"), "no_new_privileges": _value("prctl", _PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
         "seccomp": _status("Seccomp") == "2", "interfaces": interfaces,
-        "connects": _can_connect(("1.1.1.1", 53)) or _can_connect(("172.17.0.1", 22)),
+        "connects": any(map(_can_connect, [("1.1.1.1", 53), ("172.17.0.1", 22), *_around(), *given])),
         "writable": [path for path in places if _can_write(path)], "tmp": _can_write("/tmp/x"),  # noqa: S108
         "host_root": _can_list("/root"), "docker_socket": os.path.exists("/var/run/docker.sock"),
         "processes": sum(name.isdigit() for name in os.listdir("/proc")),
@@ -133,4 +145,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["forks"]:
         print(json.dumps({"forks": forks(int(sys.argv[2]))}))  # noqa: T201
     else:
-        print(json.dumps(look()))  # noqa: T201
+        print(json.dumps(look(sys.argv[1:])))  # noqa: T201

@@ -6,14 +6,18 @@ come across; nothing of the content is looked at.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from runners.channel.listener import SOCKET_NAME
 
 _CHUNK = 256 * 1024
+#: Failures of a network, and not of who sits at the other end.
+_NETWORK = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 
 def no_delay(connection: socket.socket) -> None:
@@ -40,10 +44,14 @@ def dial_channel(folder: Path) -> socket.socket:
 
 
 class Pipe:
-    """Joins two connected sockets until both directions have ended, then closes them."""
+    """Joins two connected sockets until both directions have ended, then closes them.
 
-    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+    `lost` is called where the network, and neither end, is what broke it.
+    """
+
+    def __init__(self, near: socket.socket, far: socket.socket, *, lost: Callable[[], None] = lambda: None) -> None:
         self._ends = (near, far)
+        self._lost = lost
         self._open = 2
         self._lock = threading.Lock()
         self._threads = [
@@ -58,8 +66,10 @@ class Pipe:
             while count := source.recv_into(buffer):
                 target.sendall(buffer[:count])
             target.shutdown(socket.SHUT_WR)
-        except OSError:  # one side hung up: the other is told
-            self.hang_up()
+        except OSError as error:
+            if error.errno in _NETWORK:
+                self._lost()
+            self.hang_up()  # one side has gone: the other is told
         with self._lock:
             self._open -= 1
             last = self._open == 0

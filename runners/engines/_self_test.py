@@ -72,13 +72,17 @@ def _listening() -> Iterator[Path]:
         yield folder
 
 
-def judge(seen: dict[str, Any], *, own_kernel: bool = False) -> list[str]:
-    """What of a probe's findings is a breach. `own_kernel`: the sandbox has one, and may make namespaces of its own."""
+def judge(seen: dict[str, Any], *, own_kernel: bool = False, interfaces: bool = False) -> list[str]:
+    """What of a probe's findings is a breach.
+
+    `own_kernel`: the sandbox has one, and may make namespaces of its own. `interfaces`: it has some, and a policy that
+    must let nothing through them.
+    """
     breaches = [
         (seen["uid"] != 65534, f"it runs as user {seen['uid']}, not 65534"),
         (int(seen["capabilities"], 16) != 0, f"it has capabilities {seen['capabilities']}"),
         (not seen["no_new_privileges"], "no-new-privileges is not set"),
-        (seen["interfaces"] not in (["lo"], []), f"it sees network interfaces {seen['interfaces']}"),
+        (not interfaces and seen["interfaces"] not in (["lo"], []), f"it sees network interfaces {seen['interfaces']}"),
         (seen["connects"], "it reached a network address"),
         (bool(seen["writable"]), f"it wrote {', '.join(seen['writable'])}"),
         (not seen["tmp"], "it cannot write /tmp"),
@@ -94,16 +98,21 @@ def judge(seen: dict[str, Any], *, own_kernel: bool = False) -> list[str]:
     return [text for breach, text in breaches if breach]
 
 
-def problems(engine: Engine, *, image: str | None = None, own_kernel: bool = False) -> tuple[list[str], dict[str, Any]]:
-    """Run all probes in `image`; the breaches, and the first probe's findings (empty if it did not run)."""
+def problems(
+    engine: Engine, *, image: str | None = None, own_kernel: bool = False, reaches: tuple[str, ...] = ()
+) -> tuple[list[str], dict[str, Any]]:
+    """Run all probes in `image`; the breaches, and the first probe's findings (empty if it did not run).
+
+    `reaches`: `host:port` of what a sandbox with interfaces would reach if nothing stopped it.
+    """
     try:
         with _listening() as channel:
-            outcome, log = run_probe(engine, image=image, limits=_limits(), channel=channel)
+            outcome, log = run_probe(engine, *reaches, image=image, limits=_limits(), channel=channel)
         seen = _answer(log)
         if outcome is None or outcome.code != 0 or not seen:
             said = log.decode("utf-8", "replace").strip()[-500:]
             return [f"the probe did not run to its end ({outcome}): {said}"], {}
-        found = judge(seen, own_kernel=own_kernel)
+        found = judge(seen, own_kernel=own_kernel, interfaces=bool(reaches))
         outcome, _ = run_probe(engine, "memory", image=image, limits=_limits(memory=_MEMORY))
         if outcome is None or (outcome.code == 0 and not outcome.memory):
             found.append("the memory limit is not enforced: 300 MB fitted into 64 MiB")

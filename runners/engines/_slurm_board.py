@@ -14,17 +14,21 @@ from runners.engines._slurm_job import Report
 from runners.errors import RetryableError
 
 _MOST_AT_ONCE = 64
+#: Connections that have not yet shown that they know the secret.
+_MOST_STRANGERS = 16
+_MARGIN = 64 * 1024
 
 
 class Board:
     """What the step has told so far. Each change wakes `changed`.
 
-    `linked`: its first connection came. `started`: the sandbox runs. `broken`: the connection ended after that.
+    `linked`: its first connection came. `started`: the sandbox runs. `broken`: the connection ended after that,
+    or one of the sandbox's did for the network's sake. `apart`: the sandbox's memory is not counted as the job's.
     """
 
     def __init__(self, *, bind: str, ports: tuple[int, int], secret: str, channel: Path | None, log_limit: int) -> None:
         self.changed = threading.Condition()
-        self.linked = self.started = self.broken = False
+        self.linked = self.started = self.broken = self.apart = False
         self.node = ""
         self.report: Report | None = None
         self.refusal: dict[str, Any] | None = None
@@ -36,6 +40,7 @@ class Board:
         self._channel = channel
         self._control: socket.socket | None = None
         self._pipes: list[Pipe] = []
+        self._strangers: list[socket.socket] = []
         self._closed = False
         self._socket = _listen(bind, ports)
         self.port = int(self._socket.getsockname()[1])
@@ -59,6 +64,7 @@ class Board:
         with self.changed:
             self._closed = True
             pipes, self._pipes = self._pipes, []
+            strangers, self._strangers = self._strangers, []
             control, self._control = self._control, None
         try:
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
@@ -68,6 +74,8 @@ class Board:
         self._socket.close()
         for pipe in pipes:
             pipe.hang_up()
+        for stranger in strangers:
+            _hang_up(stranger)
         if control is not None:
             try:
                 control.shutdown(socket.SHUT_RDWR)
@@ -83,11 +91,28 @@ class Board:
             if threading.active_count() > _MOST_AT_ONCE * 3:
                 connection.close()
                 continue
+            self._admit(connection)
             threading.Thread(target=self._greet, args=(connection,), daemon=True).start()
+
+    def _admit(self, connection: socket.socket) -> None:
+        """Of too many strangers the one that has been one for longest goes: a step needs no more than a moment."""
+        with self.changed:
+            self._strangers.append(connection)
+            oldest = self._strangers.pop(0) if len(self._strangers) > _MOST_STRANGERS else None
+        if oldest is not None:
+            _hang_up(oldest)
+
+    def _welcome(self, connection: socket.socket) -> bytes:
+        try:
+            return link.welcome(connection, self._secret)
+        finally:
+            with self.changed:
+                if connection in self._strangers:
+                    self._strangers.remove(connection)
 
     def _greet(self, connection: socket.socket) -> None:
         try:
-            role = link.welcome(connection, self._secret)
+            role = self._welcome(connection)
             if role == link.CONTROL:
                 self._listen_to(connection)
                 return
@@ -101,7 +126,7 @@ class Board:
             self._pipes = [pipe for pipe in self._pipes if pipe.is_open]
             refused = self._closed or len(self._pipes) >= _MOST_AT_ONCE
             if not refused:
-                self._pipes.append(Pipe(connection, near))
+                self._pipes.append(Pipe(near, connection, lost=self._give_up))
         if refused:
             near.close()
             connection.close()
@@ -116,21 +141,27 @@ class Board:
                 self.changed.notify_all()
             try:
                 while True:
-                    self._take(*link.receive(connection))
-            except (OSError, ValueError):
-                with self.changed:
-                    self.broken = True
-                    self._control = None
-                    self.changed.notify_all()
+                    self._take(*link.receive(connection, most=self._log_limit + _MARGIN))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                return  # it went, or does not speak as agreed: the same to a run
+            finally:
+                self._control = None
+                self._give_up()
+
+    def _give_up(self) -> None:
+        with self.changed:
+            self.broken = True
+            self.changed.notify_all()
 
     def _take(self, message: dict[str, Any], data: bytes) -> None:
         kind = message.get("kind")
         with self.changed:
-            self.peak = message.get("peak", self.peak)
+            peak = message.get("peak", self.peak)
+            self.peak = None if peak is None else int(peak)
             if kind == "up":
                 self.node = str(message.get("node", ""))
             elif kind == "started":
-                self.started = True
+                self.started, self.apart = True, bool(message.get("apart"))
             elif kind == "log":
                 if message.get("anew"):
                     self._log.clear()
@@ -139,10 +170,17 @@ class Board:
             elif kind == "ended":
                 self.report = Report.model_validate(message["report"])
             elif kind == "refused":
-                self.refusal = message["refusal"]
+                self.refusal = dict(message["refusal"])
             elif kind == "tested":
                 self.answer = message
             self.changed.notify_all()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)  # wakes its thread, which closes it
+    except OSError:  # it has gone
+        return
 
 
 def _listen(bind: str, ports: tuple[int, int]) -> socket.socket:

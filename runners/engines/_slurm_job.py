@@ -13,7 +13,7 @@ from runners.contract import ImagePull
 from runners.engines.base import Job, Limits
 
 JOB_FILE, LOG_FILE, REPORT_FILE, OUTPUT_FILE = "job.json", "log", "report.json", "slurm.out"
-SUBMISSION_FOLDER = "submission"
+SUBMISSION_FOLDER, ARCHIVE_FILE = "submission", "image.tar"
 
 
 class Report(BaseModel):

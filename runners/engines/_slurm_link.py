@@ -11,6 +11,7 @@ import json
 import secrets
 import socket
 import struct
+import time
 from typing import Any
 
 from runners.engines._relay import no_delay
@@ -51,13 +52,13 @@ def dial(host: str, port: int, secret: str, role: bytes) -> socket.socket:
 
 def welcome(connection: socket.socket, secret: str) -> bytes:
     """Greet a step; the role of its connection. Raises `OSError` for anybody else."""
+    until = time.monotonic() + _SECONDS  # for all of it: a byte now and then buys no more time
     connection.settimeout(_SECONDS)
     no_delay(connection)
     ours = secrets.token_bytes(_NONCE)
     connection.sendall(ours)
-    role = _exactly(connection, 1)
-    theirs = _exactly(connection, _NONCE)
-    proof = _exactly(connection, _PROOF)
+    said = _exactly(connection, 1 + _NONCE + _PROOF, until=until)
+    role, theirs, proof = said[:1], said[1 : 1 + _NONCE], said[1 + _NONCE :]
     if role not in (CONTROL, DATA) or not hmac.compare_digest(proof, _proof(secret, b"step", role, ours, theirs)):
         raise LinkError("somebody who does not know the job's secret")
     connection.sendall(_proof(secret, b"judge", role, ours, theirs))
@@ -71,12 +72,17 @@ def send(connection: socket.socket, message: dict[str, Any], data: bytes = b"") 
     connection.sendall(_HEAD.pack(len(text), len(data)) + text + data)
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
-    """The next message. Raises `OSError` once the other side has gone."""
+def receive(connection: socket.socket, *, most: int = _MOST_BYTES) -> tuple[dict[str, Any], bytes]:
+    """The next message. Raises `OSError` once the other side has gone, or for more than `most` bytes beside the JSON.
+
+    Raises `ValueError` for what is no JSON.
+    """
     length, size = _HEAD.unpack(_exactly(connection, _HEAD.size))
-    if length > _MOST_TEXT or size > _MOST_BYTES:
+    if length > _MOST_TEXT or size > most:
         raise LinkError("a message that is too long")
-    message: dict[str, Any] = json.loads(_exactly(connection, length))
+    message = json.loads(_exactly(connection, length))
+    if not isinstance(message, dict):
+        raise LinkError("a message that is no object")
     return message, _exactly(connection, size)
 
 
@@ -84,10 +90,12 @@ def _proof(secret: str, side: bytes, role: bytes, judge: bytes, step: bytes) -> 
     return hmac.digest(secret.encode(), b"touchstone-slurm-1" + side + role + judge + step, "sha256")
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def _exactly(connection: socket.socket, count: int, *, until: float | None = None) -> bytes:
     found = bytearray(count)
     view, at = memoryview(found), 0
     while at < count:
+        if until is not None:
+            connection.settimeout(max(0.001, until - time.monotonic()))
         got = connection.recv_into(view[at:])
         if got == 0:
             raise LinkError("the connection ended")

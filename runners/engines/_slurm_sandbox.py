@@ -154,17 +154,20 @@ class SlurmSandbox:
         if found is None:
             ended = Exit(None, killed=self._killed, lost=not self._killed)
         else:
-            ended = exit_of(found, output=self.output(), killed=self._killed)
+            ended = exit_of(
+                found, output=self.output(), killed=self._killed, due=time.monotonic() >= self._deadline - _LATE,
+                apart=self._board.apart,
+            )  # fmt: skip
         if found is None or not found.ended:
             slurm.cancel(self.job)
-        self._finish(ended)
+        self._finish(ended, blame=found is None or not found.fell_over)
 
     def output(self) -> str:
         """What Slurm and the step wrote; the submission's own words are not among it."""
         return read_tail(self._folder / OUTPUT_FILE)
 
-    def _finish(self, ended: Exit) -> None:
-        if ended.lost and self._board.report is None and self.node:
+    def _finish(self, ended: Exit, *, blame: bool = True) -> None:
+        if blame and ended.lost and self._board.report is None and self.node:
             self._lost_on(self.node)
         self._exit = ended
 

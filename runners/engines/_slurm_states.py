@@ -54,25 +54,37 @@ class JobState:
         return self.state in _FINAL
 
     @property
+    def fell_over(self) -> bool:
+        """Its program ended by itself: nothing that Slurm or the node did."""
+        return self.state in ("FAILED", "COMPLETED")
+
+    @property
     def words(self) -> str:
         """For a message."""
         reason = f" ({self.reason})" if self.reason not in ("", "None", "(null)") else ""
         return f"{self.state}{reason}"
 
 
-def exit_of(job: JobState, *, output: str, killed: bool) -> Exit:
+def exit_of(job: JobState, *, output: str, killed: bool, due: bool, apart: bool) -> Exit:
     """How a job ended of which its step could not tell.
 
     Args:
         output: what Slurm and the step wrote; nothing of the submission gets there.
         killed: we asked for it.
+        due: the submission's own time is over.
+        apart: the sandbox's memory has a limit and an account of its own, so that what Slurm counted is our step's.
     """
-    memory = job.state == "OUT_OF_MEMORY" or any(words in output for words in _MEMORY_WORDS)
+    memory = not apart and _memory(job, output)
     if memory:
         return Exit(137, memory=True)
     if killed:
         return Exit(None, killed=True)
-    if job.state == "TIMEOUT":
+    if job.state == "TIMEOUT" and due:
         return Exit(None, timeout=True, killed=True)
-    # An operator, a higher priority, a node that went, or a step that fell over: nothing of the submission's doing.
+    # An operator, a higher priority, a node that went, a step that fell over, or one that was slow to start: nothing of
+    # the submission's doing.
     return Exit(None, lost=True)
+
+
+def _memory(job: JobState, output: str) -> bool:
+    return job.state == "OUT_OF_MEMORY" or any(words in output for words in _MEMORY_WORDS)

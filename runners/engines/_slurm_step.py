@@ -13,17 +13,21 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
+from uuid import uuid4
 
+from runners.channel.bridging import PORT_LABEL
 from runners.channel.listener import Listener
-from runners.engines import _limits
+from runners.engines import _cgroups, _limits
 from runners.engines import _slurm_link as link
 from runners.engines._relay import Pipe
 from runners.engines._slurm_job import LOG_FILE, REPORT_FILE, Report, StepJob
-from runners.engines.base import Engine, Exit, Sandbox
+from runners.engines.base import Engine, Exit, ReadsImages, Sandbox
 from runners.errors import ParticipantFault, RetryableError, UserError
 
 _PAUSE = 0.2
@@ -37,7 +41,7 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 class Judge:
     """The step's side of its conversation.
 
-    `end` is set once the judge, or Slurm, wants it to end; `cancelled`: it was Slurm, which tells every process.
+    `end` is set once the judge, or Slurm, wants it to end; `cancelled`: it was Slurm, or the network failed.
     """
 
     def __init__(self, job: StepJob) -> None:
@@ -69,12 +73,17 @@ class Judge:
         """A connection for one that the sandbox made. Raises `OSError`."""
         return link.dial(self._job.host, self._job.port, self._job.secret, link.DATA)
 
+    def lose(self) -> None:
+        """The network between the two broke: the run is lost, whoever hears of it."""
+        self.cancelled = True
+        self.end.set()
+
     def _listen(self) -> None:
         try:
             while link.receive(self._connection)[0].get("kind") != "kill":
                 continue
         except (OSError, ValueError):  # the judge has gone
-            self.end.set()
+            self._connection.close()
         self.end.set()
 
 
@@ -97,11 +106,12 @@ class Channel:
                 continue
             try:
                 far = self._judge.dial()
-            except OSError:  # the judge takes no more: to the sandbox, it hung up
+            except OSError:  # no doing of the sandbox, which would take it for the platform's hanging up
+                self._judge.lose()
                 near.close()
                 continue
             self._pipes = [pipe for pipe in self._pipes if pipe.is_open]
-            self._pipes.append(Pipe(near, far))
+            self._pipes.append(Pipe(near, far, lost=self._judge.lose))
 
     def drain(self) -> None:
         """Let what the sandbox said before it ended reach the judge."""
@@ -121,22 +131,44 @@ def main(path: Path) -> int:
     """Carry out a job file; the exit code for Slurm."""
     job = StepJob.model_validate_json(path.read_text())
     number = os.environ.get("SLURM_JOB_ID", str(os.getpid()))
-    _limits.NODE = f"slurm-{number}"  # sandboxes are named after it: two steps on a node leave each other's alone
+    _limits.NODE = f"slurm.{number}"  # two steps on a machine leave each other's alone; as `_slurm_orphans` knows it
     judge = Judge(job)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _stop(judge, _frame))
     judge.tell("up", node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(), job=number)
-    engine = _engine(job.engine)
-    if job.task == "self-test":
-        report = engine.self_test()
-        judge.tell("tested", report=report.model_dump(mode="json"))
-        return 0
     try:
-        with ExitStack() as stack:
-            _run(job, engine, judge, stack, path.parent)
+        _carry_out(job, judge, path.parent)
     except (RetryableError, ParticipantFault, UserError) as error:
         judge.tell("refused", refusal=_refusal(error))
         return 1
+    except Exception:  # a bug, or a machine that is not as it should be: the judge hears of it, Slurm's log has it all
+        mark = uuid4().hex[:12]
+        sys.stderr.write(f"{mark}\n{traceback.format_exc()}")
+        text = f"The step on the compute node failed (id {mark}, in the job's output there)."
+        judge.tell("refused", refusal=_refusal(RetryableError(text, code="step_failed")))
+        return 1
     return 0
+
+
+def _carry_out(job: StepJob, judge: Judge, folder: Path) -> None:
+    engine = _engine(job.engine)
+    _clear_up(engine)
+    if job.task == "self-test":
+        judge.tell("tested", report=engine.self_test().model_dump(mode="json"))
+        return
+    with ExitStack() as stack:
+        _run(job, engine, judge, stack, folder)
+
+
+def _clear_up(engine: Engine) -> None:
+    """What a step that was killed left on this machine goes; and this one's will."""
+    engine.reap(())
+    if engine.name == "docker":
+        from runners.engines import _slurm_orphans
+        from runners.engines.docker import DockerEngine
+
+        if isinstance(engine, DockerEngine):
+            _slurm_orphans.reap(engine)
+            _slurm_orphans.watch()
 
 
 def _stop(judge: Judge, _frame: FrameType | None) -> None:
@@ -160,18 +192,18 @@ def _engine(name: str) -> Engine:
 
 
 def _run(job: StepJob, engine: Engine, judge: Judge, stack: ExitStack, folder: Path) -> None:
-    engine.reap(())  # what a step that was killed left on this machine
     image = _image(job, engine)
+    _refuse_servers(engine, image)
     channel: Channel | None = None
     if job.channel:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-", ignore_cleanup_errors=True))
         channel = Channel(judge, Path(place))
         stack.callback(channel.close)
-    gpus, env = _devices(os.environ)
+    gpus, env = _devices(os.environ, job.engine)
     shown = None if channel is None else channel.folder
     sandbox = engine.start(job.engine_job(channel=shown, image=image, gpus=gpus, env=env))
     stack.callback(sandbox.close)
-    judge.tell("started")
+    judge.tell("started", apart=_counts_apart(engine))
     ended = _watch(sandbox, judge)
     if channel is not None:
         channel.drain()
@@ -215,13 +247,30 @@ def _image(job: StepJob, engine: Engine) -> str | None:
     return engine.load_image(Path(source.archive), limit=source.limit)
 
 
-def _devices(environ: os._Environ[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The devices Slurm gave this job, by UUID where the driver tells them; and how CUDA is told of them."""
+def _refuse_servers(engine: Engine, image: str | None) -> None:
+    """An image of a server that listens on TCP needs a program beside it that only the judge's own machine gives."""
+    if image is None or not isinstance(engine, ReadsImages) or PORT_LABEL not in engine.image_config(image).labels:
+        return
+    text = f"The Slurm engine runs no images with the label {PORT_LABEL}: they need a node with the docker engine."
+    raise RetryableError(text, code="no_bridge")
+
+
+def _counts_apart(engine: Engine) -> bool:
+    """Whether the sandbox's memory is limited and counted in a cgroup of its own, not with the step's."""
+    return engine.name == "docker" or bool(_cgroups.parents())
+
+
+def _devices(environ: Mapping[str, str], engine: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The devices Slurm gave this job, by UUID where the driver tells them; and how CUDA is told of them.
+
+    Docker shows a container its own devices alone and counts them anew: the host's numbers would hide them.
+    """
     visible = environ.get("CUDA_VISIBLE_DEVICES", "")
     given = environ.get("SLURM_JOB_GPUS") or visible
     names = tuple(name for name in given.split(",") if name)
     known = _uuids() if names else {}
-    return tuple(known.get(name, name) for name in names), ({"CUDA_VISIBLE_DEVICES": visible} if visible else {})
+    told = {"CUDA_VISIBLE_DEVICES": visible} if visible and engine != "docker" else {}
+    return tuple(known.get(name, name) for name in names), told
 
 
 def _uuids() -> dict[str, str]:

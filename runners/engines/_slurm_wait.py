@@ -76,7 +76,7 @@ class _Queue:
         now = time.monotonic()
         if found is None or found.ended or found.restarts:
             where = node or (found.node if found is not None else "")
-            if where:
+            if where and not (found is not None and found.fell_over):
                 lost_on(where)
             raise _ended_early(self._job, found, output())
         if found.waits:

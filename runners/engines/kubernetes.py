@@ -3,9 +3,10 @@
 **Untested on a live cluster.** What it makes is valid by the API's published schema, and it works against a server that
 speaks the real protocol; no kubelet, scheduler or network plug-in has had a part in a test.
 
-The pod has no network. The channel's other end is a relay container of ours beside the submission; the judge, with the
-labels, stays here and talks to the relay through `exec`, which goes by API server and kubelet and not by the pod's
-network. Only by name (`TOUCHSTONE_ENGINE=kubernetes`); settings are `TOUCHSTONE_KUBERNETES_…`, see docs/kubernetes.md.
+A pod has an interface, and a NetworkPolicy that lets nothing in or out. The channel's other end is a relay container of
+ours beside the submission; the judge, with the labels, stays here and talks to the relay through `exec`, which goes by
+API server and kubelet and not by the pod's network. Only by name (`TOUCHSTONE_ENGINE=kubernetes`); settings are
+`TOUCHSTONE_KUBERNETES_…`, see docs/kubernetes.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
+
+import httpx
 
 from runners.contract import EngineReport, GpuInfo, ImagePull
 from runners.engines import _limits, _self_test
@@ -40,6 +43,8 @@ from runners.registry import engine
 
 _CONFLICT = 409
 _PREFIX = "touchstone"
+#: Names that every cluster's DNS knows, for a pod that can ask it.
+_OF_EACH_CLUSTER = ("kubernetes.default.svc:443", "kube-dns.kube-system.svc:53")
 _PIDS = "the process limit is not enforced"
 _UNTESTED = (
     "anything by test: this engine has not been tried on a live cluster, only against the API's schema and a fake"
@@ -48,8 +53,10 @@ _NOT_ENFORCED = (
     _UNTESTED,
     "processes: only by the kubelet's podPidsLimit, which the cluster's operator sets",
     "open files, size of one file, noexec on /tmp: a pod cannot limit them",
-    "network: only where the cluster's network plug-in enforces NetworkPolicy",
-    "peak memory: the kubelet does not tell it",
+    "network: only where the cluster's network plug-in enforces NetworkPolicy; a pod has an interface",
+    "peak memory: the kubelet does not tell it; a child killed for memory while the first process lives is not seen",
+    "volumes that an image declares: they are writable, up to the pod's ephemeral storage",
+    "servers that listen on TCP (org.touchstone.port): not bridged; they fail as if they never answered",
 )
 
 
@@ -88,7 +95,7 @@ class KubernetesEngine:
         """Pods in which probes try to break out."""
         try:
             version = self.api.version()
-            found, seen = _self_test.problems(self, image=self._settings.runtime)
+            found, seen = _self_test.problems(self, image=self._settings.runtime, reaches=self._addresses())
         except (RetryableError, UserError) as error:
             return EngineReport(name=self.name, ok=False, problems=(error.message,))
         problems = tuple(text for text in found if not text.startswith(_PIDS))
@@ -98,6 +105,11 @@ class KubernetesEngine:
             name=self.name, ok=not problems, version=version, not_enforced=missing, problems=problems,
             isolation=f"Kubernetes pod, {kind}, seccomp (untested on a live cluster)",
         )  # fmt: skip
+
+    def _addresses(self) -> tuple[str, ...]:
+        """What a pod would reach first if its policy were not enforced."""
+        api = httpx.URL(self._settings.url)
+        return (f"{api.host}:{api.port or (443 if api.scheme == 'https' else 80)}", *_OF_EACH_CLUSTER)
 
     def start(self, job: Job) -> KubernetesSandbox:
         """Make the job and wait until its submission runs; that wait is no part of `limits.seconds`.

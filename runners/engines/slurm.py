@@ -8,6 +8,7 @@ Only by name (`TOUCHSTONE_ENGINE=slurm`); settings are `TOUCHSTONE_SLURM_…`, s
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import shlex
@@ -23,7 +24,7 @@ from runners.engines import _limits
 from runners.engines import _slurm_commands as slurm
 from runners.engines import _slurm_link as link
 from runners.engines._slurm_board import Board
-from runners.engines._slurm_job import JOB_FILE, OUTPUT_FILE, SUBMISSION_FOLDER, ImageSource, StepJob
+from runners.engines._slurm_job import ARCHIVE_FILE, JOB_FILE, OUTPUT_FILE, SUBMISSION_FOLDER, ImageSource, StepJob
 from runners.engines._slurm_sandbox import SlurmSandbox, read_tail
 from runners.engines._slurm_settings import Settings
 from runners.engines._slurm_wait import await_answer, await_start
@@ -35,8 +36,10 @@ _MIB = 2**20
 _DAY = 86400.0
 #: For an image to come to the compute node before the sandbox's own time begins.
 _IMAGE_MINUTES = 30
+#: For the step to dial, to start, and to clear up: Slurm's limit never comes before the sandbox's own.
+_STEP_MINUTES = 4
 _NOT_ENFORCED = (
-    "secrecy on the cluster's network: inputs and answers travel between submit host and compute node in the clear",
+    "secrecy and integrity on the cluster's network: inputs and answers go in the clear, and could be changed there",
     "other jobs of the cluster on the same compute node: they share its caches, disks and network",
 )
 
@@ -110,17 +113,11 @@ class SlurmEngine:
         return pull.reference
 
     def load_image(self, archive: Path, *, limit: int) -> str:
-        """Lay the checked archive into the shared folder: the compute node loads it."""
+        """Remember the checked archive: each job gets it in its folder, and the compute node loads it from there."""
         self._want_images(f"load {archive.name}")
         with archive.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        target = self._private("images") / f"{digest}.tar"
-        if not target.exists():
-            part = target.with_name(f".{digest}.{secrets.token_hex(4)}")
-            shutil.copyfile(archive, part)
-            part.replace(target)
-        name = f"archive:{digest}"
-        self._sources[name] = ImageSource(limit=limit, archive=str(target))
+            name = f"archive:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        self._sources[name] = ImageSource(limit=limit, archive=str(archive.resolve()))
         return name
 
     def has_image(self, image: str) -> bool:
@@ -128,10 +125,8 @@ class SlurmEngine:
         return self.takes_images
 
     def image_used(self, image: str) -> None:
-        """The compute nodes keep their images; the archive in the shared folder goes."""
-        source = self._sources.pop(image, None)
-        if source is not None and source.archive:
-            Path(source.archive).unlink(missing_ok=True)
+        """The compute nodes keep their images; an archive went with the folder of its job."""
+        self._sources.pop(image, None)
 
     def reap(self, keep: Collection[str]) -> list[str]:
         """Cancel jobs of this node's runs that are not in `keep`, and of anybody whose worker here is gone."""
@@ -197,7 +192,7 @@ class SlurmEngine:
         if job.folder is not None:
             shown = folder / SUBMISSION_FOLDER
             shutil.copytree(job.folder, shown, symlinks=True)
-        source = self._sources.get(job.image or "")
+        source = _brought(self._sources.get(job.image or ""), folder)
         StepJob.of(
             job, task=task, engine=self._settings.inner, host=self._settings.host, port=port, secret=secret,
             source=source, folder=shown,
@@ -225,7 +220,7 @@ class SlurmEngine:
             *self._settings.options, "--no-requeue", "--nodes=1", "--ntasks=1",
             f"--cpus-per-task={max(1, ceil(limits.cpus))}",
             f"--mem={ceil((limits.memory + self._settings.overhead) / _MIB)}M",
-            f"--time={ceil(limits.seconds / 60) + (_IMAGE_MINUTES if job.image else 1)}", *gres,
+            f"--time={ceil(limits.seconds / 60) + _STEP_MINUTES + (_IMAGE_MINUTES if job.image else 0)}", *gres,
             f"--output={_quoted(folder / OUTPUT_FILE)}", "--input=/dev/null", "--chdir=/",
             "--export=ALL", "--propagate=NONE",  # the judge's own limits are none of the step's
         ]  # fmt: skip
@@ -250,6 +245,18 @@ class SlurmEngine:
         if not self.takes_images:
             text = f"This node's compute nodes have no container engine: they cannot {what} (TOUCHSTONE_SLURM_ENGINE)."
             raise RetryableError(text, code="no_container_engine")
+
+
+def _brought(source: ImageSource | None, folder: Path) -> ImageSource | None:
+    """An archive comes into the job's own folder and goes with it: another run's may end at any moment."""
+    if source is None or not source.archive:
+        return source
+    target = folder / ARCHIVE_FILE
+    try:
+        os.link(source.archive, target)
+    except OSError:  # the shared folder is on another file system
+        shutil.copyfile(source.archive, target)
+    return source.model_copy(update={"archive": str(target)})
 
 
 def _safe(text: str) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runners.intake.layer_entries import MAX_FILES
 from runners.intake.report import IntakeReport
 from runners.intake.streams import LayerHasher
 from runners.spec.defects import shortened
 from runners.spec.models import ResourceSpec
 
 MAX_LAYERS = 127
-#: Entries of all layers together: each may cost a node an inode.
-MAX_FILES = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ A layer of a few bytes may hold millions of empty files; each would cost a node 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+#: Entries of all layers together: each may cost a node an inode.
+MAX_FILES = 1_000_000
 _BLOCK = 512
 _MAX_PAX = 2**20
 _SIZE = slice(124, 136)
@@ -15,16 +18,18 @@ _FLAG = 156
 _NO_CONTENT = frozenset(b"123456")
 #: Extended headers describe the next entry.
 _EXTENDED = frozenset(b"xgLK")
-_PAX_SIZE = re.compile(rb"(?:^|\n)[0-9]+ size=([0-9]{1,19})\n")
+_PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,6}) ")
+_PAX_NUMBER = re.compile(rb"[0-9]{1,18}")
 
 
 class LayerEntries:
-    """`count` entries so far; `fault` says why the bytes are no tar that an engine would unpack, else it is empty.
+    """`count` entries so far, at most one above `limit`; `fault` says why no engine would unpack it, else it is empty.
 
     Follows the rules by which engines read: a pax size wins over the header's, two empty blocks end the archive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = MAX_FILES) -> None:
+        self.limit = limit
         self.count = 0
         self.fault = ""
         self._head = b""
@@ -37,7 +42,7 @@ class LayerEntries:
     def update(self, data: bytes) -> None:
         """Take in the next bytes; constant memory."""
         at, end = 0, len(data)
-        while at < end and not self.fault and self._empty < 2:
+        while at < end and not self.fault and self._empty < 2 and self.count <= self.limit:
             if self._pax is not None and self._pax_left:
                 step = min(self._pax_left, end - at)
                 self._pax += data[at : at + step]
@@ -59,7 +64,7 @@ class LayerEntries:
 
     def finish(self) -> None:
         """Nothing follows: what is still open is cut off."""
-        if not self.fault and (self._head or self._skip or self._pax_left):
+        if not self.fault and self.count <= self.limit and (self._head or self._skip or self._pax_left):
             self.fault = "is cut off in the middle of an entry"
 
     def _header(self, head: bytes) -> None:
@@ -90,9 +95,32 @@ class LayerEntries:
             self._skip = _padded(size)
 
     def _read_pax(self) -> None:
-        found = _PAX_SIZE.findall(bytes(self._pax or b""))
-        self._size = int(found[-1]) if found else self._size
-        self._pax = None
+        raw, self._pax = bytes(self._pax or b""), None
+        try:
+            sizes = [value for key, value in _pax_records(raw) if key == b"size"]
+            if not all(_PAX_NUMBER.fullmatch(value) for value in sizes):
+                raise ValueError("a size that is no number")
+        except ValueError:
+            self.fault = "holds an extended header that engines cannot read"
+            return
+        self._size = int(sizes[-1]) if sizes else self._size
+
+
+def _pax_records(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of each record, by its length: a value may hold what looks like records. Raises `ValueError`."""
+    at = 0
+    while at < len(raw):
+        length = _PAX_LENGTH.match(raw, at)
+        end = at + int(length[1]) if length else 0
+        if length is None or not length.end() < end <= len(raw) or raw[end - 1 : end] != b"\n":
+            raise ValueError("a record does not end where it says")
+        key, equals, value = raw[length.end() : end - 1].partition(b"=")
+        if not key or not equals:
+            raise ValueError("a record has no key")
+        if key.startswith(b"GNU.sparse."):
+            raise ValueError("a sparse file, whose size engines read in different ways")
+        yield key, value
+        at = end
 
 
 def _padded(size: int) -> int:

@@ -18,7 +18,7 @@ from runners.intake.report import IntakeReport
 from runners.intake.streams import CHUNK, LayerHasher
 from runners.spec.bundle import ArchiveError
 from runners.spec.defects import Defect
-from runners.spec.images import IMAGE_TYPES, INDEX_TYPES, MAX_MANIFEST, manifest_parts
+from runners.spec.images import IMAGE_TYPES, INDEX_TYPES, MANIFESTS, MAX_MANIFEST, manifest_parts
 
 _AGAIN = "Push the image again, and submit the digest that `docker push` prints."
 _LAYERS = frozenset(
@@ -29,6 +29,7 @@ _LAYERS = frozenset(
         "application/vnd.oci.image.layer.v1.tar+gzip",
     }
 )
+_OF_IMAGES = frozenset({"layers", "config", "fsLayers"})
 _CONFIGS = frozenset({"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"})
 
 
@@ -60,7 +61,7 @@ def _refuse(code: str, message: str, where: str = "", hint: str = _AGAIN) -> Arc
 def _image(reader: RegistryReader, digest: str, architecture: str) -> dict[str, Any]:
     """The manifest of one image; of a list of platforms, that of ours."""
     manifest = _manifest(reader, digest)
-    if manifest.get("mediaType", "") not in INDEX_TYPES and "manifests" not in manifest:
+    if manifest["mediaType"] not in INDEX_TYPES:
         return manifest
     listed = [part for part in manifest_parts(manifest) if isinstance(part.get("platform"), dict)]
     places = [(str(part["platform"].get("os")), str(part["platform"].get("architecture"))) for part in listed]
@@ -75,14 +76,26 @@ def _image(reader: RegistryReader, digest: str, architecture: str) -> dict[str, 
 
 
 def _manifest(reader: RegistryReader, digest: str) -> dict[str, Any]:
-    raw = _whole(reader.manifest(digest), digest, MAX_MANIFEST)
-    manifest = parse_json(raw, digest)
+    stream = reader.manifest(digest)
+    told = stream.media_type
+    manifest = parse_json(_whole(stream, digest, MAX_MANIFEST), digest)
     try:
         manifest_parts(manifest)
     except ValueError as error:
         raise _refuse("json", f"the manifest cannot be used: {error}", digest) from error
-    found: dict[str, Any] = manifest
-    return found
+    return {**manifest, "mediaType": _media_type(manifest, told, digest)}
+
+
+def _media_type(manifest: dict[str, Any], told: str, digest: str) -> str:
+    """What a manifest is: one thing only, for engines choose by different marks what they read it as."""
+    named = manifest.get("mediaType") or (told if told in MANIFESTS else IMAGE_TYPES[-1])
+    if named not in MANIFESTS or (told in MANIFESTS and told != named):
+        raise _refuse("json", "the manifest's media type is not that under which the registry has it", digest)
+    if ("manifests" in manifest) != (named in INDEX_TYPES) or (
+        "manifests" in manifest and manifest.keys() & _OF_IMAGES
+    ):
+        raise _refuse("json", "the manifest is of an image and of a list at once, or of neither", digest)
+    return str(named)
 
 
 def _whole(stream: Any, digest: str, limit: int) -> bytes:
@@ -97,7 +110,7 @@ def _whole(stream: Any, digest: str, limit: int) -> bytes:
 
 def _judge(reader: RegistryReader, manifest: dict[str, Any], rules: Rules, limit: int, report: IntakeReport) -> None:
     layers, config = manifest.get("layers"), manifest.get("config")
-    media_type = manifest.get("mediaType", IMAGE_TYPES[-1])
+    media_type = manifest["mediaType"]
     if not isinstance(layers, list) or not isinstance(config, dict) or media_type not in IMAGE_TYPES:
         raise _refuse("json", "the manifest is not that of an image", report.facts["digest"])  # type: ignore[arg-type]
     if config.get("mediaType") not in _CONFIGS:

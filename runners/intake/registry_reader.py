@@ -54,6 +54,11 @@ class Blob:
     def __init__(self, response: Any) -> None:
         self._response = response
 
+    @property
+    def media_type(self) -> str:
+        """What the registry says that it is; empty where it says nothing."""
+        return str(self._response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+
     def read(self, size: int) -> bytes:
         """At most `size` bytes. Raises `OSError` where the connection breaks."""
         try:

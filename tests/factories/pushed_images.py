@@ -83,7 +83,7 @@ class Blobs(dict[str, bytes]):
 
 
 @contextmanager
-def serving(blobs: Blobs, *, status: int = 200) -> Iterator[tuple[str, list[str]]]:
+def serving(blobs: Blobs, *, status: int = 200, media_type: str = "") -> Iterator[tuple[str, list[str]]]:
     """A registry that gives out `blobs` for `TOKEN`; (its URL, the paths that it was asked for)."""
     asked: list[str] = []
 
@@ -95,9 +95,14 @@ def serving(blobs: Blobs, *, status: int = 200) -> Iterator[tuple[str, list[str]
             code = 401 if not known else 404 if raw is None else status
             self.send_response(code)
             body = raw if code == 200 and raw is not None else b""
+            if media_type:
+                self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
             """Silent."""

@@ -76,6 +76,10 @@ def test_killing_a_part_costs_no_run(live: Live, tmp_path: Path, victim: str) ->
     row = next(row for row in client.leaderboard(slug, "open", "main").rows if row.participant == "Survivor")
     assert row.n_submissions == len(sent)
     assert client.quota(slug).used_total == len(sent)
+    file = tmp_path / "afterwards.csv"
+    file.write_text(answers(wrong=1))
+    later = client.submit(slug, "open", file, kind="predictions", idempotency_key="later")
+    _scored_once(client, ended(client, later))  # it goes on as before, not only to the end of what was under way
 
 
 def test_killing_all_of_them_at_once_costs_no_run(live: Live, tmp_path: Path) -> None:

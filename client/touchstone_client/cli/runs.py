@@ -98,10 +98,10 @@ def logs(
 def _follow(client: Client, submission: str, part: str, timeout: float | None) -> None:
     """The log as it is written to stdout, line by line; the history to stderr."""
     rest = ""
-    for message in client.follow(submission, timeout=timeout):
+    for message in client.follow(submission, timeout=timeout, part=part):
         if message.event == "event":
             output.talk(f"{str(message.data.get('at', ''))[11:19]}  {message.data.get('message', '')}")
-        elif message.event == "log" and (part == "all" or message.data.get("part") in (part, "all")):
+        elif message.event == "log":
             if message.data.get("anew") and rest:
                 output.data(rest)
                 rest = ""

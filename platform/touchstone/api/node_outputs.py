@@ -67,7 +67,7 @@ class NodeOut(serializers.Serializer[Any]):
     queues = serializers.ListField(child=serializers.CharField())
     kinds = serializers.ListField(child=serializers.CharField())
     engines = EngineOut(many=True)
-    cpus = serializers.IntegerField(allow_null=True)
+    cpus = serializers.FloatField(allow_null=True)
     memory = serializers.IntegerField(allow_null=True, help_text="Bytes.")
     gpus = GpuOut(many=True)
     slots = serializers.IntegerField(help_text="Runs at once, prediction files apart.")

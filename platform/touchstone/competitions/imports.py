@@ -95,9 +95,11 @@ def _store(user: User, content: BundleContent, replace: bool) -> ImportOutcome:
             raise _taken(slug)
         if competition.bundle_digest == content.digest:
             return ImportOutcome(competition, created=False, changed=False)
-        defects = list(_update_defects(competition, content, replace))
-        if defects:
-            raise BundleError(defects)
+    defects = list(_priority_defects(user, competition, content))
+    if competition is not None:
+        defects += _update_defects(competition, content, replace)
+    if defects:
+        raise BundleError(defects)
     created = competition is None
     competition = competition or Competition(slug=slug, owner=user, version=0)
     _fill(competition, content)
@@ -145,6 +147,18 @@ def _save_phase(competition: Competition, position: int, phase: PhaseSpec, split
         "feedback": phase.feedback, "logs": phase.logs, "priority": phase.priority,
     }  # fmt: skip
     return Phase.objects.update_or_create(competition=competition, slug=phase.slug, defaults=fields)[0]
+
+
+def _priority_defects(user: User, competition: Competition | None, content: BundleContent) -> Iterator[Defect]:
+    """Priority goes before everybody's runs, in all competitions: only who runs the platform gives it."""
+    if user.is_staff or user.is_superuser:
+        return
+    given = {} if competition is None else dict(competition.phases.values_list("slug", "priority"))
+    for i, phase in enumerate(content.spec.phases):
+        if phase.priority > max(0, given.get(phase.slug, 0)):
+            text = f"phase {phase.slug} has priority {phase.priority}; only the platform's staff gives more than 0"
+            hint = "Leave the key out, lower the priority of your other phases, or ask the staff to import it."
+            yield Defect("not_allowed", text, f"phases[{i}].priority", "competition.yml", hint=hint)
 
 
 def _update_defects(competition: Competition, content: BundleContent, replace: bool) -> Iterator[Defect]:

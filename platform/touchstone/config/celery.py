@@ -28,7 +28,9 @@ app.conf.update(
     task_publish_retry=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
-    worker_enable_remote_control=False,  # nodes share the broker: none may order this worker about
+    # Nodes share the broker, and might order this worker about where Redis lets them: docs/operating.md. Without it,
+    # a worker that is busy while Redis dies does not notice.
+    worker_enable_remote_control=os.environ.get("TOUCHSTONE_REMOTE_CONTROL") != "0",
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
     broker_connection_timeout=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runners.contract import IMAGE_PULL
 from touchstone.evaluations.models import Run, RunStatus
 
 
@@ -96,7 +97,11 @@ _PLATFORM: dict[str, tuple[str, str]] = {
         "No node that tried has the image.",
         "Check that its digest is right, and that it was pushed or is on the nodes; an archive always works. ",
     ),
-    "image_pull": ("The node could not fetch the image from the registry.", "Check that the push was complete. "),
+    "check_time": (
+        "Its check took longer than a check may.",
+        "Make the file smaller: a smaller base image, fewer and smaller layers. ",
+    ),
+    IMAGE_PULL: ("The node could not fetch the image from the registry.", "Check that the push was complete. "),
     "runtime_missing": (
         "The node lacks the platform's own runtime image.",
         "The platform's operators see it on the page of nodes. ",

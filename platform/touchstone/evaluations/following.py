@@ -16,7 +16,7 @@ from django.db import close_old_connections, connection
 
 from touchstone.competitions.selectors import Viewer, is_organiser
 from touchstone.core.streams import HEARTBEAT, message
-from touchstone.evaluations.logs import LogPlace, logs_after
+from touchstone.evaluations.logs import LogPlace, log_place, logs_after
 from touchstone.evaluations.models import Run, RunEvent, RunStatus
 from touchstone.evaluations.queue_selectors import queue_position
 from touchstone.evaluations.selectors import LogsShown, logs_shown, run_events
@@ -112,7 +112,7 @@ def _event(event: RunEvent) -> dict[str, Any]:
 
 
 def _logs(run: Run, shown: LogsShown, place: Place) -> tuple[Place, list[str]]:
-    if LogPlace(run.log_epoch, run.sample_end, run.log_end) == place.logs:
+    if log_place(run=run, sample=shown.sample, whole=shown.whole) == place.logs:
         return place, []
     # Texts and counts in one look: they belong together.
     read = Run.objects.only("log", "sample_log", "log_epoch", "log_end", "sample_end").get(pk=run.pk)

@@ -20,6 +20,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 #: C0 and C1 but line feed and tab, and marks that turn the direction of text around.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _TOKENS = re.compile(r"\b(tsn?)_[0-9a-f]{16}_[A-Za-z0-9_-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}")
+_TOKEN_GONE = "[a token was removed here]"  # noqa: S105 - what stands in its place
+#: What follows a token that was cut in two: its other half.
+_TOKEN_REST = re.compile(r"\A[\w.-]+")
+_LONGEST_SECRET = 4096
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)
 _KEY_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 #: Inside a key, where its last line may come in two pieces: the rest of a key has no dashes.
@@ -41,8 +46,26 @@ def redacted(text: str, *, before: str = "") -> str:
         if end is None:
             return ""
         text = "]" + text[end.end() :]
-    text = _TOKENS.sub("[a token was removed here]", text)
+    text = _TOKENS.sub(_TOKEN_GONE, text)
     return _KEY.sub(lambda found: _KEY_SHUT if _KEY_END.search(found[0]) else _KEY_OPEN, text)
+
+
+def _added(before: str, text: str) -> tuple[str, str]:
+    """A log and what is added to it, both without secrets: one may begin in the one and end in the other.
+
+    What was told of it already is blanked at its length, for readers' places count characters.
+    """
+    if before.endswith(_TOKEN_GONE):
+        text = _TOKEN_REST.sub("", text)
+    start = max(before.rfind("\n") + 1, len(before) - _LONGEST_SECRET)
+    joined, edge = before[start:] + text, len(before) - start
+    for pattern, gone in ((_TOKENS, _TOKEN_GONE), (_KEY_BEGIN, None)):
+        for found in pattern.finditer(joined):
+            if found.start() < edge < found.end():
+                blank = "*" * (edge - found.start())
+                rest = redacted(joined[found.start() :]) if gone is None else gone + redacted(joined[found.end() :])
+                return before[: start + found.start()] + blank, rest
+    return before, redacted(text, before=before)
 
 
 def logs_begin(*, run: Run) -> dict[str, Any]:
@@ -59,9 +82,9 @@ def logs_add(*, run: Run, events: Iterable[RunEvent]) -> None:
     changed = []
     for public, text in parts.items():
         name, end = ("sample_log", "sample_end") if public else ("log", "log_end")
-        before = getattr(run, name)
-        more = redacted(printable(text), before=before)
-        if more:
+        had = getattr(run, name)
+        before, more = _added(had, printable(text))
+        if more or before != had:
             setattr(run, name, tail(before + more, limit=MAX_LOG))
             setattr(run, end, getattr(run, end) + len(more))
             changed += [name, end]
@@ -86,8 +109,12 @@ def logs_end(*, run: Run, sample: str, whole: str) -> dict[str, Any]:
         had = getattr(run, name)
         if not text or text == had:
             continue
-        begin_anew = begin_anew or not text.startswith(had)
         fields |= {name: tail(text, limit=MAX_LOG), end: len(text)}
+        if not text.startswith(had) and name == "log":
+            # Further than the text is long, so readers get it whole; a new epoch would tell those who do not see it.
+            fields[end] = run.log_end + len(text) + 1
+        elif not text.startswith(had):
+            begin_anew = True
     return fields | ({"log_epoch": run.log_epoch + 1} if begin_anew else {})
 
 
@@ -109,6 +136,11 @@ class LogPlace:
     run: int = 0
 
 
+def log_place(*, run: Run, sample: bool, whole: bool) -> LogPlace:
+    """The place at the end of the logs that somebody may see. A hidden one counts nothing: its length tells of it."""
+    return LogPlace(run.log_epoch, run.sample_end if sample else 0, run.log_end if whole else 0)
+
+
 def logs_after(*, run: Run, place: LogPlace, sample: bool, whole: bool) -> tuple[list[LogPiece], LogPlace]:
     """What was added since `place`, and the new place. `sample`, `whole`: which of the two logs the reader may see."""
     anew = place.epoch != run.log_epoch
@@ -122,4 +154,4 @@ def logs_after(*, run: Run, place: LogPlace, sample: bool, whole: bool) -> tuple
         if shown and (missing or (anew and seen)):
             cut = missing > len(text)
             pieces.append(LogPiece(part, text if cut else text[len(text) - missing :], (anew and seen > 0) or cut))
-    return pieces, LogPlace(run.log_epoch, run.sample_end, run.log_end)
+    return pieces, log_place(run=run, sample=sample, whole=whole)

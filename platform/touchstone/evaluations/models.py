@@ -65,7 +65,7 @@ class Run(models.Model):
 
     `kind`, `cpus`, `memory`, `gpus` are what a node must have for it; `lane`, `priority`, `turn`, `share` its place in
     the queue (`services/queueing.py`); they are kept here so that a claim reads one table. `avoid`: a node that failed
-    it, and gets it again only if no other can take it.
+    it, and gets it again only if no other can take it, or none has until `avoid_until`.
 
     `sample_log` is what it wrote before it met any secret input, `log` what it wrote then. `sample_end` and `log_end`
     count the characters ever added to them, and `log_epoch` rises when they begin anew: a reader who knows these
@@ -90,6 +90,7 @@ class Run(models.Model):
     reported_attempt = models.PositiveSmallIntegerField(null=True)
     node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="runs")
     avoid = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="+")
+    avoid_until = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True, help_text="When the sweeper acts if nothing has happened.")
     not_before = models.DateTimeField(null=True, help_text="A pause before the next attempt.")
@@ -124,15 +125,12 @@ class Run(models.Model):
                 name="run_claim",
             ),
             models.Index(
-                fields=["queue", "lane", "priority", "status", "turn"],
-                condition=models.Q(status__in=["queued", "running"]),
+                fields=["queue", "lane", "priority", "turn"],
+                condition=models.Q(started_at__isnull=False),
                 name="run_turns",
             ),
-            models.Index(
-                fields=["share", "queue", "lane", "priority", "turn"],
-                condition=models.Q(status__in=["queued", "running"]),
-                name="run_share",
-            ),
+            # Runs that ended too: what somebody's last run took counts beyond its end.
+            models.Index(fields=["share", "queue", "lane", "priority", "turn"], name="run_share"),
             models.Index(fields=["node"], condition=models.Q(status="running"), name="run_on_node"),
             models.Index(fields=["-finished_at"], condition=models.Q(status="scored"), name="run_scored_recent"),
             models.Index(

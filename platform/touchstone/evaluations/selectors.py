@@ -7,7 +7,7 @@ from datetime import datetime
 
 from touchstone.competitions.selectors import Viewer, is_organiser
 from touchstone.evaluations.explanations import Explanation, explain
-from touchstone.evaluations.logs import LogPlace
+from touchstone.evaluations.logs import LogPlace, log_place
 from touchstone.evaluations.models import Result, Run, RunEvent
 from touchstone.evaluations.queue_selectors import queue_position, waiting_of
 from touchstone.evaluations.state import FINAL
@@ -34,7 +34,7 @@ class LogsShown:
 
     def place(self, run: Run) -> LogPlace:
         """How far somebody is who has just been shown the logs of `run`."""
-        return LogPlace(run.log_epoch, run.sample_end, run.log_end)
+        return log_place(run=run, sample=self.sample, whole=self.whole)
 
 
 @dataclass(frozen=True)

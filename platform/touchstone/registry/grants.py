@@ -11,7 +11,7 @@ from django.core import signing
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Participation
 from touchstone.evaluations.models import Run, RunStatus
-from touchstone.registry.names import namespace_of, repository_parse
+from touchstone.registry.names import namespace_claim, namespace_of, repository_parse
 from touchstone.registry.selectors import push_place
 
 #: The user name with which nodes come; their password is a key for one attempt.
@@ -47,6 +47,8 @@ def person_access(*, user: User, scopes: Iterable[str]) -> Access:
         if participation is None:
             continue
         allowed = {"pull"} if push_place(participation=participation).why_not else {"pull", "push"}
+        if "push" in asked & allowed and not namespace_claim(user=user):
+            continue
         if asked & allowed:
             access.append({"type": "repository", "name": repository, "actions": sorted(asked & allowed)})
     return access

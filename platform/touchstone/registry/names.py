@@ -1,6 +1,7 @@
 """Names of images in the platform's own registry: `<host>/<competition>/<namespace>/<name>@sha256:…`.
 
-The namespace is the participant's user name as far as a registry allows it: the name alone says whose image it is.
+The namespace is the participant's user name as far as a registry allows it, and as far as nobody else pushed under it
+before: the name alone says whose image it is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from touchstone.accounts.models import User
+from touchstone.registry.models import Namespace
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _COMPONENT = re.compile(_PART)
@@ -44,8 +46,19 @@ class Reference:
 def namespace_of(*, user: User) -> str:
     """The user's own part of image names. Two users never share one: user names differ in more than their case."""
     name = user.username.lower()
-    fits = _COMPONENT.fullmatch(name) and len(name) <= 60 and not name.startswith(_NUMBERED)
-    return name if fits else f"{_NUMBERED}{user.pk}"
+    if not _COMPONENT.fullmatch(name) or len(name) > 60 or name.startswith(_NUMBERED):
+        return f"{_NUMBERED}{user.pk}"
+    # Whoever had this user name before, their images stay theirs.
+    others = Namespace.objects.filter(name=name).exclude(user=user).exists()
+    return f"{_NUMBERED}{user.pk}" if others else name
+
+
+def namespace_claim(*, user: User) -> bool:
+    """Make the user's namespace theirs for good, before anything is pushed there. False: somebody was faster."""
+    name = namespace_of(user=user)
+    if name.startswith(_NUMBERED):
+        return True
+    return Namespace.objects.get_or_create(name=name, defaults={"user": user})[0].user_id == user.pk
 
 
 def namespace_user(*, namespace: str) -> User | None:

@@ -27,7 +27,7 @@ def registry_keys() -> Keys:
     return keys_load(Path(settings.TOUCHSTONE_REGISTRY_SECRETS))
 
 
-def platform_token(*, repository: str) -> str:
+def platform_token(*, repository: str, seconds: int = TOKEN_SECONDS) -> str:
     """A token of the platform itself that reads one repository."""
     access = [{"type": "repository", "name": repository, "actions": ["pull"]}]
-    return registry_keys().token(subject="platform", access=access, seconds=TOKEN_SECONDS)
+    return registry_keys().token(subject="platform", access=access, seconds=seconds)

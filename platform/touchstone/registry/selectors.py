@@ -10,9 +10,13 @@ from django.db.models import QuerySet
 from runners.spec.models import CompetitionSpec, SubmissionKind
 from touchstone.competitions.models import Competition, Participation
 from touchstone.competitions.selectors import phase_current
+from touchstone.registry.charges import charged
 from touchstone.registry.models import PushedImage
 from touchstone.registry.names import namespace_of
 from touchstone.registry.offer import registry_host
+
+#: Layers of one image that engines take.
+MAX_LAYERS = 127
 
 
 @dataclass(frozen=True)
@@ -45,34 +49,38 @@ def image_name(*, image: PushedImage) -> str:
     return f"{registry_host()}/{image.repository}@{image.digest}"
 
 
-def pushed_bytes(*, participation: Participation) -> int:
-    """Bytes that a participant's images take in the registry. What they share counts once."""
-    blobs: dict[str, int] = {}
-    for found in pushed_images(participation=participation).values_list("blobs", flat=True):
-        blobs |= found
-    return sum(blobs.values())
-
-
 def push_place(*, participation: Participation) -> PushPlace:
     """Where and whether a participant may push now."""
     host, competition = registry_host(), participation.competition
-    used, quota = pushed_bytes(participation=participation), int(settings.TOUCHSTONE_REGISTRY_QUOTA)
+    quota = int(settings.TOUCHSTONE_REGISTRY_QUOTA)
+    used, blobs = charged(participation=participation)
     prefix = f"{host}/{competition.slug}/{namespace_of(user=participation.user)}" if host else ""
-    return PushPlace(host, prefix, used, quota, _why_not(competition, host, used, quota), competition.slug)
+    why_not = _why_not(competition, host) or _full(participation, used, quota, blobs)
+    return PushPlace(host, prefix, used, quota, why_not, competition.slug)
 
 
-def _why_not(competition: Competition, host: str, used: int, quota: int) -> str:
+def _why_not(competition: Competition, host: str) -> str:
     if not host:
         return "This installation has no registry. Submit the archive that `docker save` makes."
     if not takes_containers(competition=competition):
         return f"{competition.slug} takes no containers."
     if phase_current(competition=competition) is None:
         return f"No phase of {competition.slug} is open."
+    return ""
+
+
+def _full(participation: Participation, used: int, quota: int, blobs: int) -> str:
+    """Why there is no room for one image more; removed images make room a day later."""
+    step = (
+        "Images that no submission uses can be removed, which makes room a day later: `touchstone image remove NAME`."
+    )
     if used >= quota:
-        return (
-            f"Your images take {used} bytes in the registry; {quota} are allowed. Images that no submission uses can "
-            "be removed: `touchstone image remove REFERENCE`."
-        )
+        return f"Your images take {used} bytes in the registry; {quota} are allowed. {step}"
+    most = int(settings.TOUCHSTONE_REGISTRY_IMAGES)
+    if pushed_images(participation=participation).count() >= most:
+        return f"You have {most} images in the registry for this competition, which is as many as are allowed. {step}"
+    if blobs >= most * MAX_LAYERS:
+        return f"Your images have {blobs} layers in the registry, which is more than are allowed. {step}"
     return ""
 
 

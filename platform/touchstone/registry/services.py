@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
+from django.db.models import Q
 
 from runners.contract import ImagePull
-from runners.spec.images import MANIFESTS
+from runners.spec.images import DIGEST, MANIFESTS
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import Participation
 from touchstone.core.clock import now
-from touchstone.core.errors import Conflict, NotAllowed, NotFound, UserError
+from touchstone.core.errors import Conflict, NotAllowed, NotFound, TooOften, UserError
 from touchstone.core.text import clean
-from touchstone.evaluations.models import Run
+from touchstone.evaluations.models import Run, RunStatus
 from touchstone.registry import client
+from touchstone.registry.charges import blob_charge, blobs_hold, blobs_release, blobs_weigh, size_checked
 from touchstone.registry.grants import NODE, node_key
 from touchstone.registry.models import PushedImage
-from touchstone.registry.names import Reference, namespace_of, namespace_user, reference_parse, repository_parse
+from touchstone.registry.names import (
+    Reference,
+    namespace_claim,
+    namespace_of,
+    namespace_user,
+    reference_parse,
+    repository_parse,
+)
 from touchstone.registry.offer import registry_host
 from touchstone.submissions.models import Submission
 
 log = structlog.get_logger(__name__)
 
+#: What one manifest may list.
+MAX_PARTS = 512
 _PUSH = "Push the image with `touchstone image push`, which prints the name to submit."
 
 
@@ -33,20 +44,36 @@ def events_take(*, events: list[dict[str, Any]]) -> int:
     """Record the pushes among the registry's events; returns how many. Safe to repeat: they come at least once."""
     count = 0
     for event in events:
-        target = event.get("target") or {}
-        if event.get("action") == "push" and target.get("mediaType") in MANIFESTS:
-            count += _event(event, target)
+        try:
+            with transaction.atomic():
+                count += _event(event)
+        except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+            # It would be no better the next time; those that come after it must not wait for it.
+            log.warning("registry.bad_event", error=repr(error)[:500])
     return count
 
 
-def _event(event: dict[str, Any], target: dict[str, Any]) -> bool:
+def _event(event: Any) -> bool:
+    target = event.get("target") or {}
+    is_manifest = target.get("mediaType") in MANIFESTS
+    if event.get("action") not in (("push",) if is_manifest else ("push", "mount")):
+        return False
     repository, digest = str(target["repository"]), str(target["digest"])
+    if not DIGEST.fullmatch(digest):
+        raise ValueError("no sha256")
     participation = _owner(repository)
     if participation is None:
         log.warning("registry.push_of_nobody", repository=repository[:255])
         return False
+    size = size_checked(size=target["size"])
+    if not is_manifest:
+        blob_charge(participation=participation, digest=digest, size=size)
+        return False
     parts = target.get("references") or []
-    blobs = {str(part["digest"]): int(part["size"]) for part in parts} | {digest: int(target["size"])}
+    if len(parts) > MAX_PARTS:
+        raise ValueError("more parts than an image has")
+    claimed = {str(part["digest"]): part["size"] for part in parts}
+    blobs = blobs_weigh(participation=participation, repository=repository, claimed=claimed) | {digest: size}
     image_record(
         participation=participation, repository=repository, digest=digest, media_type=str(target["mediaType"]),
         blobs=blobs, tag=str(target.get("tag") or ""), at=_moment(event.get("timestamp")),
@@ -77,7 +104,9 @@ def image_record(
                 "tag": clean(tag, limit=128), "pushed_at": moment,
             },
         )  # fmt: skip
+        blobs_hold(participation=participation, blobs=blobs)
         if made:
+            namespace_claim(user=participation.user)
             audit_append(
                 actor=participation.user, act="image.push",
                 subject=f"competition:{participation.competition.slug}", data={"image": f"{repository}@{digest}"},
@@ -108,9 +137,28 @@ def image_accept(*, participation: Participation, image: str) -> str:
             raise _refused(f"{image[:100]!r} names an image of a node's engine; here nodes take none.", _PUSH)
         return image
     _check_place(participation, reference)
+    _check_often(participation)
     if _known(participation, reference) is None:
         _look_up(participation, reference)
     return str(reference)
+
+
+def _check_often(participation: Participation) -> None:
+    """Checks of images cost minutes, and those that fail take no quota: so they have limits of their own."""
+    recent = Run.objects.filter(
+        submission__participation__user=participation.user_id, submission__kind="container",
+        submission__created_at__gt=now() - timedelta(days=1),
+    )  # fmt: skip
+    broken = Q(status=RunStatus.FAILED, code__in=("check_broken", "check_time"))
+    waiting = recent.filter(status__in=(RunStatus.RECEIVED, RunStatus.CHECKING)).count()
+    spent = waiting + recent.filter(Q(status=RunStatus.REJECTED) | broken).count()
+    if waiting >= settings.TOUCHSTONE_IMAGE_CHECKS_AT_ONCE:
+        raise TooOften(f"{waiting} images of yours still wait for their check.", "Submit again when they are done.")
+    if spent >= settings.TOUCHSTONE_IMAGE_CHECKS_PER_DAY:
+        raise TooOften(
+            f"The check refused {spent - waiting} images of yours within a day, which is as many as it looks at.",
+            "Build the image as the guide to submitting containers says, and submit it tomorrow.",
+        )
 
 
 def _check_place(participation: Participation, reference: Reference) -> None:
@@ -143,9 +191,12 @@ def _look_up(participation: Participation, reference: Reference) -> None:
             "Push it first; `docker push` prints the digest when it is done.",
             "image_unknown",
         )
+    own = {reference.digest: found.blobs[reference.digest]}
+    claimed = {digest: size for digest, size in found.blobs.items() if digest not in own}
+    blobs = own | blobs_weigh(participation=participation, repository=reference.repository, claimed=claimed)
     image_record(
         participation=participation, repository=reference.repository, digest=reference.digest,
-        media_type=found.media_type, blobs=found.blobs,
+        media_type=found.media_type, blobs=blobs,
     )  # fmt: skip
 
 
@@ -164,6 +215,7 @@ def image_remove(*, participation: Participation, image: str) -> None:
     client.manifest_delete(repository=reference.repository, digest=reference.digest)
     with transaction.atomic():
         found.delete()
+        blobs_release(participation=participation, digests=found.blobs)
         audit_append(
             actor=participation.user, act="image.remove", subject=f"competition:{participation.competition.slug}",
             data={"image": f"{reference.repository}@{reference.digest}"},

@@ -6,10 +6,10 @@ import base64
 import binascii
 import hmac
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import structlog
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
@@ -19,6 +19,9 @@ from touchstone.registry.grants import NODE, Access, node_access, person_access
 from touchstone.registry.keys import SERVICE
 from touchstone.registry.offer import TOKEN_SECONDS, registry_host, registry_keys
 from touchstone.registry.services import events_take
+
+#: An event repeats what a manifest of at most 4 MiB lists, in longer words.
+_MAX_EVENTS = 32 * 2**20
 
 log = structlog.get_logger(__name__)
 
@@ -75,18 +78,30 @@ def _basic(request: HttpRequest) -> tuple[str, str]:
 @csrf_exempt
 @require_POST
 def events(request: HttpRequest) -> HttpResponse:
-    """What the registry tells of. It repeats what was not answered with 200."""
+    """What the registry tells of.
+
+    It repeats what was not answered with 200 until it is, and tells nothing else meanwhile: what can never be taken
+    is logged and answered as if it had been.
+    """
     given = request.headers.get("Authorization", "")
     if not registry_host() or not hmac.compare_digest(
         given.encode(), f"Bearer {registry_keys().events_secret}".encode()
     ):
         return _problem(401, "UNAUTHORIZED", "the secret of the registry's events is missing or wrong")
+    return JsonResponse({"recorded": events_take(events=_told(request))})
+
+
+def _told(request: HttpRequest) -> list[Any]:
+    raw = request.read(_MAX_EVENTS + 1)
     try:
-        count = events_take(events=orjson.loads(request.body)["events"])
-    except (orjson.JSONDecodeError, RequestDataTooBig, KeyError, TypeError, ValueError, AttributeError) as error:
-        log.warning("registry.bad_events", error=repr(error))
-        return _problem(400, "UNSUPPORTED", "the body is not a list of events as the registry writes them")
-    return JsonResponse({"recorded": count})
+        found = orjson.loads(raw)["events"] if len(raw) <= _MAX_EVENTS else None
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        log.warning("registry.bad_events", error=repr(error)[:500])
+        return []
+    if not isinstance(found, list):
+        log.warning("registry.bad_events", error="not a list of events, or too large", bytes=len(raw))
+        return []
+    return found
 
 
 def _problem(status: int, code: str, message: str) -> HttpResponse:

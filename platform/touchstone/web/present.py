@@ -47,11 +47,12 @@ NODE_BADGES = {
 
 @dataclass(frozen=True)
 class NodeAct:
-    """Something done with a node: the word on the button, what it means, and what is said afterwards."""
+    """Something done with a node: its button, what it means, what is said afterwards, and where it is idle."""
 
     button: str | Promise
     means: str | Promise
     done: str | Promise
+    idle: str | Promise
 
 
 NODE_ACTS = {
@@ -59,19 +60,25 @@ NODE_ACTS = {
         gettext_lazy("Drain"),
         gettext_lazy("The node finishes what it runs and gets no new runs, until you undrain it."),
         gettext_lazy("gets no new runs."),
+        gettext_lazy("%(node)s is drained already."),
     ),
     "undrain": NodeAct(
-        gettext_lazy("Undrain"), gettext_lazy("The node gets runs again."), gettext_lazy("gets runs again.")
+        gettext_lazy("Undrain"),
+        gettext_lazy("The node gets runs again."),
+        gettext_lazy("gets runs again."),
+        gettext_lazy("%(node)s is not drained."),
     ),
     "release": NodeAct(
         gettext_lazy("Release"),
         gettext_lazy("The node leaves quarantine and gets runs again. Mend first what put it there."),
         gettext_lazy("is out of quarantine."),
+        gettext_lazy("%(node)s is not in quarantine."),
     ),
     "disable": NodeAct(
         gettext_lazy("Disable"),
         gettext_lazy("The node's token is refused from now on. What it runs goes back to the queue."),
         gettext_lazy("is refused from now on."),
+        gettext_lazy("%(node)s is disabled."),
     ),
 }
 FINAL_STATES = frozenset({"scored", "rejected", "failed", "cancelled"})

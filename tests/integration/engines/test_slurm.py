@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ globals().update(
 
 MIB = 2**20
 LIMITS = Limits(memory=96 * MIB, cpus=1.0, seconds=40.0, tmp=4 * MIB, pids=64)
-SLEEP = ("python", "-c", "import os, time; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True); time.sleep(60)")
+SLEEP = ("python", "-c", "import os, time; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True); time.sleep(3600)")
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +73,10 @@ def engine(settings: Callable[..., Settings]) -> SlurmEngine:
     return SlurmEngine(settings())
 
 
-def _job(name: str, argv: tuple[str, ...] = SLEEP, *, attempt: int = 1, gpus: tuple[str, ...] = ()) -> Job:
-    return Job(run=name, attempt=attempt, limits=LIMITS, argv=argv, gpus=gpus)
+def _job(
+    name: str, argv: tuple[str, ...] = SLEEP, *, attempt: int = 1, gpus: tuple[str, ...] = (), seconds: float = 40.0
+) -> Job:
+    return Job(run=name, attempt=attempt, limits=replace(LIMITS, seconds=seconds), argv=argv, gpus=gpus)
 
 
 def _await(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
@@ -111,16 +114,18 @@ def test_two_jobs_have_a_device_each_and_the_third_waits(
     python.write_text(_SHOWS_DEVICES.format(python=sys.executable))
     python.chmod(0o755)
     engine = SlurmEngine(settings(PENDING="2s", PYTHON=str(python)))
-    first = engine.start(_job(f"{run_name}-a", gpus=("any",)))
-    second = engine.start(_job(f"{run_name}-b", gpus=("any",)))
+    patient = SlurmEngine(settings(PYTHON=str(python)))
+    # They hold their devices until they are closed here, however long the third takes to be refused.
+    first = patient.start(_job(f"{run_name}-a", gpus=("any",), seconds=3000))
+    second = patient.start(_job(f"{run_name}-b", gpus=("any",), seconds=3000))
     try:
-        _await(lambda: bool(first.logs() and second.logs()), "their devices")
+        _await(lambda: bool(first.logs() and second.logs()), "their devices", 60)
         assert {first.logs(), second.logs()} == {b"0\n", b"1\n"}
         with pytest.raises(RetryableError, match=r"within 2 s: PENDING \(Resources\)") as caught:
             engine.start(_job(f"{run_name}-c", gpus=("any",)))
         assert caught.value.code == "no_capacity"
         first.close()
-        third = SlurmEngine(settings(PYTHON=str(python))).start(_job(f"{run_name}-d", gpus=("any",)))
+        third = patient.start(_job(f"{run_name}-d", gpus=("any",)))
         try:
             assert third.waited > 0
             _await(lambda: bool(third.logs()), "its device")
@@ -174,9 +179,22 @@ def test_a_step_that_dies_alone_is_lost(engine: SlurmEngine, run_name: str, slur
     assert ended.lost
 
 
-def test_memory_that_slurm_counts_is_memory(settings: Callable[..., Settings], run_name: str) -> None:
+#: A compute node where the user may make no cgroups.
+_NO_CGROUPS = """#!{python}
+import runpy, sys
+from runners.engines import _cgroups
+_cgroups.parents = dict
+sys.argv = sys.argv[2:]
+runpy.run_module("runners.engines._slurm_step", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_memory_that_slurm_counts_is_memory(settings: Callable[..., Settings], run_name: str, tmp_path: Path) -> None:
     """Where the compute node's engine cannot limit memory, Slurm does: here by a share too small for the step."""
-    engine = SlurmEngine(settings(OVERHEAD="1MiB"))
+    python = tmp_path / "python"
+    python.write_text(_NO_CGROUPS.format(python=sys.executable))
+    python.chmod(0o755)
+    engine = SlurmEngine(settings(OVERHEAD="1MiB", PYTHON=str(python)))
     hog = "import time\nx = bytearray(80 * 2**20); x[::4096] = b'x' * len(x[::4096]); time.sleep(30)"
     sandbox = engine.start(_job(run_name, ("python", "-c", hog)))
     try:

@@ -91,6 +91,13 @@ def test_following_without_a_stream(run: Callable, made: str, meanwhile: Callabl
     assert "on node test-node" in done.err
 
 
+def test_one_part_without_a_stream_is_that_part(run: Callable, made: str, score: Callable, settings) -> None:
+    settings.TOUCHSTONE_STREAMS = 0
+    score(made, log="loading\none\n", sample_log="loading\n")
+    assert run("logs", made, "-f", "--part", "sample").out == "loading\n"
+    assert run("logs", made, "-f", "--part", "run").out == "one\n"
+
+
 def test_queues_and_nodes(run: Callable, made: str, score: Callable, as_user: Callable) -> None:
     score(made)
     assert run("queues").rows[0]["queue"] == "cpu"

@@ -45,6 +45,17 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return put
 
 
+def test_why_the_push_failed_is_told_even_where_untagging_fails_too(docker, tmp_path: Path) -> None:
+    docker(push="echo denied: no quota left; exit 1")
+    program = tmp_path / "docker"
+    program.write_text(program.read_text().replace("esac", '"image rm") echo no such image >&2; exit 1;;\nesac'))
+
+    with pytest.raises(ClientError) as caught:
+        push()
+
+    assert "no quota left" in caught.value.why
+
+
 def push(local: str = "mine/model:1", *, place: ImagePlace = PLACE, name: str = "") -> tuple[str, list[str]]:
     said: list[str] = []
     return push_image(local, place=place, username="alice", token="ts_secret", name=name, say=said.append), said

@@ -256,3 +256,23 @@ def test_command(tmp_path) -> None:
     edit(folder, title="")
     with pytest.raises(CommandError, match="title"):
         call_command("competition_import", str(folder), "--owner", "ada")
+
+
+def test_only_staff_gives_priority(tmp_path) -> None:
+    """It goes before the runs of every competition, and anybody may import one."""
+    user = user_make()
+    first = [PHASES[0] | {"priority": 10}, PHASES[1] | {"priority": -2}]
+    folder = bundle_folder(tmp_path, phases=first)
+    with pytest.raises(BundleError) as caught:
+        competition_import(user=user, archive=folder)
+    assert [defect.where for defect in caught.value.defects] == ["phases[0].priority"]
+    assert not Competition.objects.exists()
+
+    competition_import(user=user_make(is_staff=True), archive=folder)
+    assert list(Phase.objects.values_list("priority", flat=True)) == [10, -2]
+    Competition.objects.update(owner=user)
+    edit(folder, title="The organiser keeps what staff gave", phases=[first[0], first[1] | {"priority": 0}])
+    assert competition_import(user=user, archive=folder).changed
+    edit(folder, phases=[first[0], first[1] | {"priority": 1}])
+    with pytest.raises(BundleError, match="priority 1"):
+        competition_import(user=user, archive=folder)

@@ -168,3 +168,28 @@ def test_streams_are_counted_and_freed_however_they_end(settings) -> None:
     third.close()  # never read
     third.close()
     assert streams_open() == 0
+
+
+def test_how_much_a_hidden_log_holds_shows_nowhere(client, settings) -> None:
+    settings.TOUCHSTONE_STREAM_SECONDS = 0
+    phases = [{"slug": "main", "split": "test", "opens": "2020-01-01T00:00Z", "feedback": "none"}]
+    run, node = queued_run(competition_make(phases=phases)), node_make()
+    run_claim(node=node, queue="cpu", kinds=["predictions"])
+    add(node, run, log("public\n", public=True))
+    client.force_login(run.submission.participation.user)
+    ids, pages, logs = [], [], []
+    for more in ("", "x", "secret " * 1000, "y" * 2**20):
+        if more:
+            add(node, run, log(more))
+        told = follow(run=run, user=run.submission.participation.user, place=Place(), sleep=lambda _: None)
+        ids.append([parsed(text)[2] for text in told if "event:" in text])
+        page = client.get(f"/s/{run.submission_id}", follow=True).content.decode()
+        pages.append(page.partition("data-stream=")[2].partition("hx-get")[0])
+        logs.append(client.get(f"/s/{run.submission_id}/logs").content)
+    assert all(part.count(".") for part in pages)
+    assert len(set(map(str, ids))) == len(set(pages)) == len(set(logs)) == 1
+    version = logs[0].decode().partition('value="')[2].partition('"')[0]
+    assert client.get(f"/s/{run.submission_id}/logs", {"v": version}).status_code == 204
+    before = Run.objects.get(pk=run.pk).log_epoch
+    result_accept(node=node, result=result_make(Run.objects.get(pk=run.pk), log="public\nother", sample_log="public\n"))
+    assert Run.objects.get(pk=run.pk).log_epoch == before

@@ -91,7 +91,8 @@ def test_a_report_that_says_something_else_begins_anew(running) -> None:
 
     pieces, place = logs_after(run=run, place=LogPlace(before.log_epoch, 0, 4), sample=True, whole=True)
     assert [(p.part, p.text, p.anew) for p in pieces] == [("run", "[cut]\nend\n", True)]
-    assert place == LogPlace(before.log_epoch + 1, 0, 10)
+    assert place == LogPlace(before.log_epoch, 0, 15)
+    assert logs_after(run=run, place=place, sample=True, whole=True)[0] == []
 
 
 def test_an_empty_report_keeps_what_was_told(running) -> None:
@@ -143,3 +144,31 @@ def test_who_sees_which_log(logs: str, feedback: str, visibility: str, sample: b
     assert ("of the run" in run_log(run=run, user=person)) is whole
     assert run_log(run=run, user=person, part="sample") == ("of the sample" if sample else "")
     assert run_log(run=run, user=owner) == "of the sample\nof the run"
+
+
+@pytest.mark.parametrize("step", [1, 5, 30, 45])
+@pytest.mark.parametrize(
+    ("secret", "hidden"),
+    [
+        ((raw := token_make(prefix="ts").raw), raw[-20:]),
+        ("eyJhbGciOiJIUzI1.eyJhbGciOiJIUzI2.signature-here-and-there", "and-there"),
+        (KEY, "MIIE"),
+        (KEY, "AAAA"),
+    ],
+)
+def test_a_secret_in_pieces_is_taken_out(running, secret: str, hidden: str, step: int) -> None:
+    add, _ = running
+    text = f"first\nx={secret}\nlast\n"
+    told, place = "", LogPlace(Run.objects.get().log_epoch)
+    for at in range(0, len(text), step):
+        run = add(log(text[at : at + step]))
+        pieces, place = logs_after(run=run, place=place, sample=True, whole=True)
+        told += "".join(piece.text for piece in pieces)
+
+    for kept in (run.log, told):
+        assert kept.startswith("first\nx=")
+        assert "last\n" in kept
+        assert "was removed here" in kept
+        assert hidden not in kept
+    assert secret[:12] not in run.log
+    assert len(told) == len(run.log) == run.log_end

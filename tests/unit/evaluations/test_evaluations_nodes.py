@@ -6,14 +6,16 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils.dateparse import parse_datetime
 
-from runners.contract import Verdict
+from runners.contract import EngineReport, Verdict
 from tests.factories.server import node_make, queued_run, result_make, user_make
 from touchstone.audit.models import AuditEntry
 from touchstone.core.clock import now
 from touchstone.core.errors import NotAllowed, NotFound
-from touchstone.evaluations.models import Node, Run, RunStatus
+from touchstone.evaluations.models import Lane, Node, Run, RunStatus
 from touchstone.evaluations.queue_selectors import nodes_view
 from touchstone.evaluations.selectors import run_view
 from touchstone.evaluations.services import (
@@ -31,14 +33,23 @@ from touchstone.evaluations.services import (
     run_claim,
     run_release,
 )
-from touchstone.evaluations.services.node_states import is_node_fault
+from touchstone.evaluations.services.node_states import is_node_fault, node_fault
 
 pytestmark = pytest.mark.django_db
+
+ENGINE = EngineReport(name="docker", ok=True)
 
 
 def claim(node: Node) -> Run | None:
     spec = run_claim(node=node, queue="cpu", kinds=["predictions"])
     return None if spec is None else Run.objects.get(pk=spec.run)
+
+
+def long_run(node: Node) -> Run:
+    queued_run(kind="model", lane=Lane.LONG)
+    spec = run_claim(node=node, queue="cpu", kinds=["model"])
+    assert spec is not None
+    return Run.objects.get(pk=spec.run)
 
 
 def fault(node: Node, run: Run, code: str = "node_misconfigured") -> None:
@@ -113,7 +124,15 @@ def test_work_done_in_between_is_forgiveness() -> None:
     node = node_make()
     break_it(node, 2)
     queued_run()
-    assert result_accept(node=node, result=result_make(claim(node), verdict=Verdict.CRASH)) == "failed"
+    file = claim(node)
+    assert result_accept(node=node, result=result_make(file, verdict=Verdict.CRASH)) == "failed"
+    node.refresh_from_db()
+    assert len(node.faults) == 2  # a prediction file needs no engine, so it proves nothing
+    for engine in (None, ENGINE):
+        run = long_run(node)
+        assert result_accept(node=node, result=result_make(run, verdict=Verdict.CRASH, engine=engine)) == "failed"
+        node.refresh_from_db()
+        assert len(node.faults) == (2 if engine is None else 0)
 
     break_it(node, 2)
 
@@ -287,3 +306,22 @@ def test_a_node_that_does_not_exist() -> None:
     node_create(name="here")
     with pytest.raises(NotFound):
         node_get(name="there")
+
+
+def test_nodes_are_locked_in_one_order_and_before_the_audit_trail() -> None:
+    """Else two reports, or a report and a person who drains the node, wait for each other."""
+    one, two = node_make(), node_make()
+    for first, second in ((one, two), (two, one)):
+        run = queued_run(node=first, avoid=second)
+        with CaptureQueriesContext(connection) as asked, transaction.atomic():
+            node_fault(run=run, code="engine_start", message="")
+        locks = [q["sql"] for q in asked if "FOR UPDATE" in q["sql"] and "evaluations_node" in q["sql"]]
+        assert len(locks) == 1
+        assert 'ORDER BY "evaluations_node"."id"' in locks[0]
+    run = long_run(one)
+    Node.objects.filter(pk=one.pk).update(faults=[{"run": "x", "code": "y", "at": now().isoformat()}])
+    with CaptureQueriesContext(connection) as asked:
+        result_accept(node=one, result=result_make(run, engine=ENGINE))
+    order = [q["sql"] for q in asked if "advisory" in q["sql"] or 'UPDATE "evaluations_node"' in q["sql"]]
+    assert "faults" in order[1]
+    assert "advisory" in order[-1]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
 from django.conf import settings
@@ -14,63 +11,22 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from runners.contract import GpuInfo
+from tests.factories.queues import KINDS, arena, names, send, take
 from tests.factories.server import (
-    competition_make,
     node_make,
     participation_make,
-    phase_of,
-    queued_run,
     run_make,
     submission_make,
     user_make,
 )
 from touchstone.core.clock import now
-from touchstone.evaluations.fitness import capabilities
-from touchstone.evaluations.models import Lane, Node, Run, RunStatus
+from touchstone.evaluations.models import Node, Run, RunStatus
 from touchstone.evaluations.queue_selectors import queue_position, queues_summary, waiting_of
-from touchstone.evaluations.services import run_claim, run_receive, runs_sweep
-from touchstone.evaluations.services.queueing import LET_THROUGH, ORDER, QUICK_BURST, first_waiting, waiting
+from touchstone.evaluations.services import run_claim, runs_sweep
+from touchstone.evaluations.services.queueing import LET_THROUGH, QUICK_BURST
 from touchstone.evaluations.services.runs import run_enqueue
-from touchstone.evaluations.state import run_transition
 
 pytestmark = pytest.mark.django_db
-
-KINDS = ["predictions", "model", "code", "container"]
-
-
-def arena(priority: int = 0, **resources):
-    """A competition for models that may take 100 s each."""
-    phases = [{"slug": "main", "split": "test", "opens": "2020-01-01T00:00Z", "priority": priority}]
-    submission = {"kinds": ["predictions", "model"], "resources": {"time": 100, **resources}}
-    return competition_make(
-        phases=phases, submission=submission, input={"kind": "tabular", "shape": [1], "features": ["a"]}
-    )
-
-
-def send(participation, n: int = 1, kind: str = "model") -> list[Run]:
-    """As if `n` submissions had passed their checks one after the other."""
-    made = []
-    for _ in range(n):
-        submission = submission_make(participation, phase_of(participation.competition), kind=kind)
-        run = run_receive(submission=submission)
-        run_transition(run=run, to=RunStatus.CHECKING, reason="")
-        made.append(run_enqueue(run=run, reason=""))
-    return made
-
-
-def take(node: Node, *, end: bool = True, kinds=KINDS, queue: str = "cpu") -> Run | None:
-    spec = run_claim(node=node, queue=queue, kinds=kinds)
-    if spec is None:
-        return None
-    run = Run.objects.get(pk=spec.run)
-    if end:
-        Run.objects.filter(pk=run.pk).update(status=RunStatus.SCORED, finished_at=now())
-    return run
-
-
-def names(runs) -> str:
-    """The first letters of those whose turn it was."""
-    return "".join(run.submission.participation.display_name[0] for run in runs)
 
 
 def test_fifty_of_one_alternate_with_the_few_of_another() -> None:
@@ -83,7 +39,7 @@ def test_fifty_of_one_alternate_with_the_few_of_another() -> None:
 
     order = names([*first, *(take(node) for _ in range(10))])
 
-    assert order == "MMM" + "MFMFMFMFMM"
+    assert order == "MMM" + "FMFMFMFMMM"
 
 
 def test_who_sends_one_at_a_time_is_served_every_second_time() -> None:
@@ -100,6 +56,47 @@ def test_who_sends_one_at_a_time_is_served_every_second_time() -> None:
             send(single)  # the next comes when the one before has ended
 
     assert names(served).count("S") == 6
+
+
+def test_two_who_send_one_at_a_time_do_not_starve_a_third() -> None:
+    """What has ended counts: else each next run of B and C would be a newcomer's, before all that A has waiting."""
+    competition = arena()
+    people = {name: participation_make(competition, display_name=name) for name in "ABC"}
+    send(people["A"], 5)
+    send(people["B"]), send(people["C"])
+    node = node_make()
+    served = ""
+    for _ in range(15):
+        name = names([take(node)])
+        served += name
+        if name != "A":
+            send(people[name])
+
+    assert Counter(served) == {"A": 5, "B": 5, "C": 5}
+
+
+def test_a_head_that_nobody_can_take_does_not_stop_those_behind_it() -> None:
+    large = send(participation_make(arena(cpus=64), display_name="Large"))[0]
+    small = send(participation_make(arena(), display_name="Small"))[0]
+    send(participation_make(arena(priority=5), display_name="High"), 5)
+    old = now() - timedelta(seconds=settings.TOUCHSTONE_QUEUE_PATIENCE_SECONDS + 1)
+    Run.objects.filter(pk__in=[large.pk, small.pk]).update(queued_at=old)
+    node = node_make(cpus=8)
+
+    assert runs_sweep().let_through == 1
+    assert take(node).pk == small.pk
+
+
+def test_a_run_is_left_to_others_for_a_while_only() -> None:
+    run = send(participation_make(arena()))[0]
+    node = node_make()
+    node_make()  # able, but it never asks
+    Run.objects.filter(pk=run.pk).update(avoid=node, avoid_until=now() + timedelta(seconds=60))
+    assert take(node) is None
+
+    Run.objects.filter(pk=run.pk).update(avoid_until=now() - timedelta(seconds=1))
+
+    assert take(node).pk == run.pk
 
 
 def test_a_newcomer_waits_for_one_run_of_each_other_at_most() -> None:
@@ -297,102 +294,3 @@ def test_queues_in_a_few_queries() -> None:
     cpu = found["cpu"]
     assert (cpu.nodes_online, cpu.slots, cpu.busy, cpu.waiting, cpu.waiting_quick) == (1, 2, 1, 4, 2)
     assert (found["gpu"].waiting, found["gpu"].oldest) == (0, None)
-
-
-ROWS = 100_000
-PEOPLE = 200
-
-
-@pytest.fixture
-def crowd(django_db_blocker):
-    """100 000 models queued by 200 people, in fair turns, as rows."""
-    competition = arena()
-    people = [participation_make(competition, display_name=f"P{i}") for i in range(PEOPLE)]
-    keys, shares = [p.pk for p in people], [p.user_id for p in people]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO submissions_submission
-                (id, participation_id, phase_id, kind, files, image, message, source, idempotency_key, created_at)
-            SELECT gen_random_uuid(), (%s::bigint[])[1 + n %% %s], %s, 'model', '[]', '', '', 'api', n, now()
-            FROM generate_series(0, %s - 1) AS n
-            """,
-            [keys, PEOPLE, phase_of(competition).pk, ROWS],
-        )
-        cursor.execute(
-            """
-            INSERT INTO evaluations_run
-                (id, submission_id, status, queue, kind, share, turn, attempt, checks, faults, cancel_requested, seed,
-                 verdict, code, message, hint, log, environment, stages, counts_quota, created_at, queued_at, cpus)
-            SELECT gen_random_uuid(), id, 'queued', 'cpu', 'model', (%s::bigint[])[1 + idempotency_key::int %% %s],
-                100 * (idempotency_key::int / %s), 0, 0, 0, false, 1, '', '', '', '', '', '{}', '[]', true, now(),
-                now() + idempotency_key::int * interval '1 ms', 1
-            FROM submissions_submission WHERE kind = 'model' AND idempotency_key <> ''
-            """,
-            [shares, PEOPLE, PEOPLE],
-        )
-        cursor.execute("ANALYZE evaluations_run")
-    return people
-
-
-def test_a_claim_reads_one_row_of_a_hundred_thousand(crowd) -> None:
-    node = node_make()
-    able = capabilities(node=node)
-    with CaptureQueriesContext(connection) as asked:
-        found = first_waiting(node=node, able=able, queue="cpu", lane=Lane.LONG, kinds=KINDS, others=None)
-    assert found is not None
-    assert len(asked) == 1
-    with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) " + asked[0]["sql"])
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "Index Scan using run_claim" in plan, plan
-    assert "Sort" not in plan, plan
-    assert re.search(r"Index Scan using run_claim .*rows=1[. ]", plan), plan
-
-    mine = send(participation_make(crowd[0].competition, display_name="Late"))[0]
-    with CaptureQueriesContext(connection) as asked:
-        waits = waiting_of(run=mine)
-    assert waits.position == PEOPLE + 1
-    assert len(asked) <= 4
-    # One statement per claim, and the whole of it in as many as with a single run in the queue.
-    with CaptureQueriesContext(connection) as many:
-        take(node, end=False)
-    Run.objects.filter(status=RunStatus.QUEUED).exclude(pk=mine.pk).update(status=RunStatus.CANCELLED)
-    with CaptureQueriesContext(connection) as one:
-        take(node, end=False)
-    assert len(many) == len(one)
-
-
-def test_the_order_of_the_queue_is_that_of_the_index() -> None:
-    index = next(index for index in Run._meta.indexes if index.name == "run_claim")
-    assert tuple(index.fields) == ("queue", "lane", *ORDER)
-
-
-def test_positions_are_the_order_of_the_claims() -> None:
-    competition = arena()
-    for name, n in itertools.product("ABC", (1, 2)):
-        queued_run(
-            competition, kind="model", lane=Lane.LONG, turn=float(n * 10 % 30), priority=n % 2,
-            queued_at=now() - timedelta(seconds=ord(name)),
-        )  # fmt: skip
-    by_place = sorted(Run.objects.all(), key=lambda run: queue_position(run=run))
-
-    assert [queue_position(run=run) for run in by_place] == list(range(1, 7))
-    assert by_place == list(waiting(queue="cpu", lane=Lane.LONG))
-
-
-def test_runs_of_the_version_before_are_filled_in() -> None:
-    """By the migration those that are there; by the sweeper those that a server not yet replaced has made since."""
-    old = queued_run(arena(memory="2GiB"), kind="", lane=Lane.LONG, share=0, queue="gpu")
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("touchstone.evaluations.migrations.0002_nodes_queues_logs").FILL)
-    old.refresh_from_db()
-    assert (old.kind, old.lane, old.queue, old.share) == (
-        "predictions", Lane.QUICK, "cpu", old.submission.participation.user_id,
-    )  # fmt: skip
-
-    late = run_make(submission_make(participation_make(arena(memory="2GiB")), kind="model"), deadline=now())
-    Run.objects.filter(pk=late.pk).update(kind="")
-    runs_sweep()
-    late.refresh_from_db()
-    assert (late.kind, late.lane, late.memory) == ("model", Lane.LONG, 2**31)

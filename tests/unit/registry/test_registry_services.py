@@ -81,7 +81,7 @@ def test_an_image_whose_event_was_lost_is_looked_up(alice: Participation, monkey
 
     def get(**question: str) -> Manifest:
         asked.append(question)
-        return Manifest(MANIFEST, {DIGEST: 7, "sha256:x": 100})
+        return Manifest(MANIFEST, {DIGEST: 7, f"sha256:{'b' * 64}": 100})
 
     monkeypatch.setattr(client, "manifest_get", get)
 
@@ -158,6 +158,9 @@ def test_the_manifest_the_registry_sends_is_checked(settings: Any, alice: Partic
             for part in [json.loads(blobs[digest])["config"], *json.loads(blobs[digest])["layers"]]
         } | {digest: len(blobs[digest])}
         assert client.manifest_get(repository="tiny/alice/model", digest=digest_of(b"no")) is None
+        config = json.loads(blobs[digest])["config"]
+        assert client.blob_size(repository="tiny/alice/model", digest=config["digest"]) == config["size"]
+        assert client.blob_size(repository="tiny/alice/model", digest=digest_of(b"no")) is None
         blobs[digest] += b" "
         with pytest.raises(UserError, match="another manifest"):
             client.manifest_get(repository="tiny/alice/model", digest=digest)

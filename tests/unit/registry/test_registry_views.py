@@ -19,20 +19,24 @@ from touchstone.accounts.services import token_create
 from touchstone.competitions.models import Participation
 from touchstone.core.clock import now
 from touchstone.evaluations.models import Run, RunStatus
-from touchstone.registry.models import PushedImage
+from touchstone.registry import client
+from touchstone.registry.charges import charged
+from touchstone.registry.models import Namespace, PushedImage
 from touchstone.registry.offer import registry_keys
-from touchstone.registry.services import image_record, run_pull
+from touchstone.registry.services import image_record, image_remove, run_pull
 from touchstone.submissions.models import Submission
 
 pytestmark = pytest.mark.django_db
 HOST = "registry.test:5000"
 DIGEST = f"sha256:{'a' * 64}"
+LAYER, CONFIG = f"sha256:{'b' * 64}", f"sha256:{'c' * 64}"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @pytest.fixture(autouse=True)
 def _registry(settings: Any, tmp_path: Path) -> None:
     settings.TOUCHSTONE_REGISTRY_HOST = settings.TOUCHSTONE_REGISTRY_PULL_HOST = HOST
+    settings.TOUCHSTONE_REGISTRY_URL = "http://127.0.0.1:1"  # nobody listens there
     settings.TOUCHSTONE_REGISTRY_SECRETS = str(tmp_path / "registry")
 
 
@@ -179,7 +183,7 @@ def test_a_claim_tells_the_node_where_to_pull_from(alice: Participation, setting
 def event(repository: str, *, action: str = "push", media_type: str = MANIFEST, **changes: Any) -> dict[str, Any]:
     target = {
         "repository": repository, "digest": DIGEST, "size": 7, "mediaType": media_type, "tag": "v1",
-        "references": [{"digest": "sha256:x", "size": 100}, {"digest": "sha256:y", "size": 20}],
+        "references": [{"digest": LAYER, "size": 100}, {"digest": CONFIG, "size": 20}],
     }  # fmt: skip
     return {"action": action, "timestamp": "2026-01-02T03:04:05.123456789Z", "target": target | changes}
 
@@ -230,9 +234,92 @@ def test_what_is_no_push_of_a_participant_is_left_out(alice: Participation, told
 @pytest.mark.parametrize("body", [[], {}, {"events": 7}, {"events": [7]}, {"events": [{"action": "push", "target": 1}]},
                                   {"events": [event("tiny/alice/model", size="x")]},
                                   {"events": [event("tiny/alice/model", references=[1])]}])  # fmt: skip
-def test_nonsense_is_refused(alice: Participation, body: Any) -> None:
-    assert tell(body).status_code == 400
+def test_nonsense_is_left_out_and_never_told_again(alice: Participation, body: Any) -> None:
+    assert tell(body).status_code == 200
     assert not PushedImage.objects.exists()
+
+
+def test_what_cannot_be_taken_keeps_nothing_else_from_being_taken(alice: Participation, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100  # not for this view
+    bad = [
+        7, event("tiny/alice/m", size=-1), event("tiny/alice/m", digest="x"), event("tiny/alice/m", mediaType=[]),
+        event("tiny/alice/m", references=[{"digest": LAYER, "size": -5}]), event("tiny/alice/m", size=2**70),
+        event("tiny/alice/m", references=[{"digest": LAYER, "size": 1}] * 600),
+    ]  # fmt: skip
+
+    assert tell({"events": [*bad, event("tiny/alice/model", tag="a\0b")]}).json() == {"recorded": 1}
+    assert PushedImage.objects.get().repository == "tiny/alice/model"
+
+
+def test_too_large_a_body_is_passed_over(alice: Participation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("touchstone.registry.views._MAX_EVENTS", 100)
+
+    assert (tell({"events": [event("tiny/alice/model")]}).status_code, PushedImage.objects.count()) == (200, 0)
+
+
+def used(alice: Participation) -> int:
+    return charged(participation=alice)[0]
+
+
+def blob(digest: str, size: int, action: str = "push") -> dict[str, Any]:
+    return event("tiny/alice/model", action=action, media_type="application/octet-stream", digest=digest, size=size)
+
+
+def test_the_quota_counts_what_the_registry_has_and_not_what_manifests_say(alice: Participation) -> None:
+    lies = event("tiny/alice/model", references=[{"digest": LAYER, "size": 0}, {"digest": CONFIG, "size": 1}])
+
+    tell({"events": [blob(LAYER, 5000), blob(CONFIG, 300, "mount")]})
+    assert used(alice) == 5300  # without any manifest
+    tell({"events": [lies, event("tiny/alice/model", digest=f"sha256:{'d' * 64}", references=[])]})
+
+    assert used(alice) == 5314
+    assert PushedImage.objects.get(digest=DIGEST).size == 5307
+
+
+def test_what_no_event_told_of_is_asked_for(alice: Participation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "blob_size", lambda **asked: 9000 if asked["digest"] == LAYER else None)
+
+    tell({"events": [event("tiny/alice/model", references=[{"digest": LAYER, "size": 0}])]})
+
+    assert used(alice) == 9007
+
+
+def test_removed_bytes_count_for_a_day_more(alice: Participation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "manifest_delete", lambda **_: None)
+    other = event("tiny/alice/model", digest=f"sha256:{'d' * 64}", references=[{"digest": CONFIG, "size": 20}])
+    tell({"events": [blob(LAYER, 5000), event("tiny/alice/model"), other]})
+    before = used(alice)
+
+    image_remove(participation=alice, image=f"{HOST}/tiny/alice/model@{DIGEST}")
+
+    assert used(alice) == before
+    monkeypatch.setattr("touchstone.registry.charges.now", lambda: now() + timedelta(days=2))
+    assert used(alice) == 20 + 7
+    tell({"events": [event("tiny/alice/model")]})
+    assert used(alice) == before
+
+
+def test_images_have_a_number(alice: Participation, settings: Any) -> None:
+    settings.TOUCHSTONE_REGISTRY_IMAGES = 1
+    tell({"events": [event("tiny/alice/model")]})
+
+    found = granted(ask("alice", secret(alice.user), "repository:tiny/alice/model:push,pull"))
+
+    assert found == {"tiny/alice/model": ["pull"]}
+
+
+@pytest.mark.parametrize("how", ["renamed", "gone"])
+def test_a_new_account_of_an_old_name_gets_none_of_its_images(alice: Participation, how: str) -> None:
+    granted(ask("alice", secret(alice.user), "repository:tiny/alice/model:push"))
+    User.objects.filter(pk=alice.user_id).update(username="alicia", email="alicia@example.org")
+    if how == "gone":
+        Namespace.objects.update(user=None)
+    newcomer = participation_make(alice.competition, user_make("alice"), display_name="another").user
+    own = f"tiny/user__{newcomer.pk}/model"
+
+    found = granted(ask("alice", secret(newcomer), "repository:tiny/alice/model:pull,push", f"repository:{own}:push"))
+
+    assert found == {own: ["push"]}
 
 
 def test_events_of_strangers_are_refused(alice: Participation) -> None:

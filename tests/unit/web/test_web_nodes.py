@@ -93,3 +93,17 @@ def test_before_there_is_a_node(world, client) -> None:
     Node.objects.all().delete()
     client.force_login(user_make("boss", is_superuser=True))
     assert "manage.py node create" in page(client)
+
+
+def test_what_does_not_apply_is_refused_and_disabling_is_offered(staff) -> None:
+    node = node_make("one")
+    assert 'href="/nodes/one/disable/"' in page(staff)
+    for act, text in (("release", "one is not in quarantine."), ("undrain", "one is not drained.")):
+        for method in (staff.get, staff.post):
+            answer = method(f"/nodes/one/{act}/")
+            assert (answer.status_code, text in answer.content.decode()) == (409, True)
+    assert "token is refused" in staff.get("/nodes/one/disable/").content.decode()
+    assert staff.post("/nodes/one/disable/").status_code == 302
+    node.refresh_from_db()
+    assert node.disabled_at is not None
+    assert staff.post("/nodes/one/drain/").status_code == 409

@@ -177,20 +177,25 @@ TOUCHSTONE_LEASE_SECONDS = 60
 TOUCHSTONE_HEARTBEAT_SECONDS = 15
 TOUCHSTONE_MAX_FAULTS = 3
 TOUCHSTONE_CHECK_SECONDS = 120
-TOUCHSTONE_CHECK_LEASE_SECONDS = 15
+# Images and models at once: fewer than the scheduler has processes, so that one is always free for the sweeper.
+TOUCHSTONE_SLOW_CHECKS = max(1, env.int("TOUCHSTONE_CHECKERS", default=2) - 1)
+# A pushed image gets a second more for so many bytes, up to so many seconds in all.
+TOUCHSTONE_CHECK_BYTES_PER_SECOND = 20 * 2**20
+TOUCHSTONE_CHECK_SECONDS_MAX = 1200
+TOUCHSTONE_CHECK_LEASE_SECONDS = env.int("TOUCHSTONE_CHECK_LEASE_SECONDS", default=15)
 TOUCHSTONE_NUDGE_SECONDS = 10
 TOUCHSTONE_NODE_ONLINE_SECONDS = 60
 # A node rests after a fault of its own, longer each time, and is in quarantine after so many in a row.
-TOUCHSTONE_NODE_REST_SECONDS = 10
-TOUCHSTONE_NODE_MAX_FAULTS = 3
+TOUCHSTONE_NODE_REST_SECONDS = env.int("TOUCHSTONE_NODE_REST_SECONDS", default=10)
+TOUCHSTONE_NODE_MAX_FAULTS = env.int("TOUCHSTONE_NODE_MAX_FAULTS", default=3)
 # How long a phase of lower priority may be kept waiting altogether.
-TOUCHSTONE_QUEUE_PATIENCE_SECONDS = 600
+TOUCHSTONE_QUEUE_PATIENCE_SECONDS = env.int("TOUCHSTONE_QUEUE_PATIENCE_SECONDS", default=600)
 # Failures of the participant's own, in each phase: they take none of the quota, and have a limit of their own.
 TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY = env.int("TOUCHSTONE_MAX_PARTICIPANT_FAILURES_PER_DAY", default=20)
 # Live logs: streams of one process (each takes a thread) and of one person, and the longest of them.
 TOUCHSTONE_STREAMS = env.int("TOUCHSTONE_STREAMS", default=4)
-TOUCHSTONE_STREAMS_PER_USER = 3
-TOUCHSTONE_STREAM_SECONDS = 60.0
+TOUCHSTONE_STREAMS_PER_USER = env.int("TOUCHSTONE_STREAMS_PER_USER", default=3)
+TOUCHSTONE_STREAM_SECONDS = env.float("TOUCHSTONE_STREAM_SECONDS", default=60.0)
 
 CELERY_BROKER_URL = env.str("TOUCHSTONE_BROKER_URL", default="redis://127.0.0.1:6379/0")
 
@@ -203,5 +208,9 @@ TOUCHSTONE_REGISTRY_URL = (
 TOUCHSTONE_REGISTRY_PULL_HOST = env.str("TOUCHSTONE_REGISTRY_PULL_HOST", default="") or TOUCHSTONE_REGISTRY_HOST
 TOUCHSTONE_REGISTRY_SECRETS = env.str("TOUCHSTONE_REGISTRY_SECRETS", default=str(VAR / "secrets" / "registry"))
 TOUCHSTONE_REGISTRY_QUOTA = env.int("TOUCHSTONE_REGISTRY_QUOTA", default=20 * 2**30)
+TOUCHSTONE_REGISTRY_IMAGES = env.int("TOUCHSTONE_REGISTRY_IMAGES", default=200)
+# One person's images: whose check waits or is made, and whose check refused them within a day.
+TOUCHSTONE_IMAGE_CHECKS_AT_ONCE = 5
+TOUCHSTONE_IMAGE_CHECKS_PER_DAY = env.int("TOUCHSTONE_IMAGE_CHECKS_PER_DAY", default=30)
 # Whether a submission may name an image of the node's own engine: for one machine whose people trust each other.
 TOUCHSTONE_LOCAL_IMAGES = env.bool("TOUCHSTONE_LOCAL_IMAGES", default=True)

@@ -3,18 +3,6 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-#: Runs that are there already: what the claim and the estimates read of them. Those that wait keep their order.
-FILL = """
-UPDATE evaluations_run AS run
-SET kind = submission.kind,
-    lane = CASE WHEN submission.kind = 'predictions' THEN 0 ELSE 1 END,
-    queue = CASE WHEN submission.kind = 'predictions' THEN 'cpu' ELSE run.queue END,
-    share = participation.user_id
-FROM submissions_submission AS submission
-JOIN competitions_participation AS participation ON participation.id = submission.participation_id
-WHERE submission.id = run.submission_id
-"""
-
 
 class Migration(migrations.Migration):
 
@@ -27,10 +15,6 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name='node',
             options={'ordering': ['name']},
-        ),
-        migrations.RemoveIndex(
-            model_name='run',
-            name='run_queue',
         ),
         migrations.AddField(
             model_name='node',
@@ -66,6 +50,11 @@ class Migration(migrations.Migration):
             model_name='run',
             name='avoid',
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='evaluations.node'),
+        ),
+        migrations.AddField(
+            model_name='run',
+            name='avoid_until',
+            field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
             model_name='run',
@@ -132,21 +121,4 @@ class Migration(migrations.Migration):
             name='turn',
             field=models.FloatField(db_default=0, default=0),
         ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status', 'queued')), fields=['queue', 'lane', '-priority', 'turn', 'queued_at', 'id'], name='run_claim'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status__in', ['queued', 'running'])), fields=['queue', 'lane', 'priority', 'status', 'turn'], name='run_turns'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status__in', ['queued', 'running'])), fields=['share', 'queue', 'lane', 'priority', 'turn'], name='run_share'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['node'], name='run_on_node'),
-        ),
-        migrations.RunSQL(FILL, migrations.RunSQL.noop),
     ]

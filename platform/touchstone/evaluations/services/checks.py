@@ -16,16 +16,21 @@ from django.db import DatabaseError, connection, transaction
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import DataSplit
 from touchstone.core.clock import now
+from touchstone.core.limited import LimitedTimeout
 from touchstone.core.storage import blob_local
 from touchstone.core.tasks import enqueue
 from touchstone.evaluations.intake import IntakeBroken, IntakeReport, intake_check
 from touchstone.evaluations.models import Run, RunStatus
 from touchstone.evaluations.services.runs import run_enqueue, run_fail
 from touchstone.evaluations.state import run_lock, run_transition
+from touchstone.submissions.models import Submission
 
 log = structlog.get_logger(__name__)
 
 _SHOWN = 10
+#: Kinds whose check reads gigabytes, or works on what it reads.
+_SLOW = ("container", "model")
+_SLOW_LOCK = 0x736C6F77
 
 
 def check_schedule(*, run_id: object) -> None:
@@ -38,10 +43,22 @@ def run_check(*, run_id: object) -> None:
     run = _begin(run_id)
     if run is None:
         return
+    slow = _is_slow(run.submission)
+    try:
+        _check(run, slow=slow)
+    finally:
+        if slow:
+            _next_slow()
+
+
+def _check(run: Run, *, slow: bool) -> None:
     try:
         with _at_it(run):
             report = _look(run)
     except Exception as error:
+        if isinstance(error.__cause__, LimitedTimeout) and slow:
+            _out_of_time(run, str(error))
+            return
         log.exception("intake.broken", run=str(run.pk))
         _again(run, f"{error}" if isinstance(error, IntakeBroken) else type(error).__name__)
         return
@@ -58,9 +75,48 @@ def run_check(*, run_id: object) -> None:
 def _begin(run_id: object) -> Run | None:
     with transaction.atomic():
         run = run_lock(run_id=run_id)
-        if run.status != RunStatus.RECEIVED:
-            return None
+        if run.status != RunStatus.RECEIVED or (_is_slow(run.submission) and not _slow_has_room()):
+            return None  # of a slow one the turn comes when another ends; the sweeper sees to lost turns
         return run_transition(run=run, to=RunStatus.CHECKING, reason="Checking the file.", checks=run.checks + 1)
+
+
+def _is_slow(submission: Submission) -> bool:
+    """Whether the check may take minutes. What an image by name was found to be before is known at once."""
+    if submission.files:
+        return submission.kind in _SLOW
+    # Later than at import: the registry's app builds on this one.
+    from touchstone.registry.checks import pushed_is_unread
+
+    return pushed_is_unread(submission=submission)
+
+
+def _slow_has_room() -> bool:
+    """Whether one more slow check may begin: one process is kept for the sweeper and for quick checks.
+
+    The caller is in a transaction, and begins its check in it.
+    """
+    with connection.cursor() as cursor:  # two that begin at once are counted one after the other
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SLOW_LOCK])
+    busy = Run.objects.filter(status=RunStatus.CHECKING, submission__kind__in=_SLOW).count()
+    return busy < int(settings.TOUCHSTONE_SLOW_CHECKS)
+
+
+def _next_slow() -> None:
+    """Begin the slow check that has waited longest."""
+    waiting = Run.objects.filter(status=RunStatus.RECEIVED, checks=0, submission__kind__in=_SLOW)
+    first = waiting.order_by("submission__created_at", "pk").values_list("pk", flat=True).first()
+    if first is not None:
+        check_schedule(run_id=first)
+
+
+def _out_of_time(run: Run, why: str) -> None:
+    """Another try would take as long."""
+    with transaction.atomic():
+        row = run_lock(run_id=run.pk)
+        if row.status == RunStatus.CHECKING and row.checks == run.checks:
+            run_fail(
+                run=row, verdict="platform", code="check_time", message=f"The file could not be checked in time: {why}."
+            )
 
 
 @contextlib.contextmanager
@@ -90,13 +146,19 @@ def _at_it(run: Run) -> Iterator[None]:
         thread.join()
 
 
+def check_seconds(*, size: int) -> float:
+    """How long the check of so many bytes may take."""
+    base = float(settings.TOUCHSTONE_CHECK_SECONDS)
+    return min(base + size / settings.TOUCHSTONE_CHECK_BYTES_PER_SECOND, settings.TOUCHSTONE_CHECK_SECONDS_MAX)
+
+
 def _look(run: Run) -> IntakeReport:
     submission = run.submission
     if not submission.files:
         # Later than at import: the registry's app builds on this one.
         from touchstone.registry.checks import pushed_check
 
-        report = pushed_check(submission=submission, seconds=settings.TOUCHSTONE_CHECK_SECONDS)
+        report = pushed_check(submission=submission)
         return report or IntakeReport()  # an image of the node's engine: the node looks at it
     phase = submission.phase
     file = submission.files[0]
@@ -107,7 +169,7 @@ def _look(run: Run) -> IntakeReport:
             ids = stack.enter_context(blob_local(sha256=phase.split.ids))
         report = intake_check(
             kind=submission.kind, file=path, name=file["name"], spec=phase.competition.spec, ids=ids,
-            seconds=settings.TOUCHSTONE_CHECK_SECONDS,
+            seconds=check_seconds(size=path.stat().st_size if submission.kind in _SLOW else 0),
         )  # fmt: skip
     secret = phase.split.visibility == DataSplit.Visibility.HIDDEN
     return replace(report, defects=tuple(_without_ids(report.defects))) if secret else report

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from runners.contract import IMAGE_PULL
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
 from touchstone.core.clock import now
@@ -20,7 +21,7 @@ _OWN = frozenset({"no_engine", "no_container_engine", "runtime_missing", "engine
 #: The server's own words about a node that fell silent: an outage of ours looks the same, so they prove nothing.
 _UNPROVEN = frozenset({"node_lost", "node_hung"})
 #: Not a node's fault, for a participant may name an image that no node holds; but another node may hold it.
-_ELSEWHERE = frozenset({"image_missing", "image_gone", "image_pull"})
+_ELSEWHERE = frozenset({"image_missing", "image_gone", IMAGE_PULL})
 _KEPT = 10
 
 
@@ -93,35 +94,40 @@ def node_fault(*, run: Run, code: str, message: str) -> None:
     attempts. A run that failed the same way on another node says nothing about either, unless the code leaves no
     doubt. The caller holds the lock of the run's row.
     """
-    node = None if run.node_id is None else Node.objects.select_for_update().filter(pk=run.node_id).first()
+    # Both at once and in the order of their keys: two runs that failed on each other's nodes would wait for each other.
+    keys = {key for key in (run.node_id, run.avoid_id) if key is not None}
+    locked = {row.pk: row for row in Node.objects.select_for_update().filter(pk__in=keys).order_by("pk")}
+    node = locked.get(run.node_id) if run.node_id is not None else None
     if node is None:
         return
     if not _surely(code) and run.avoid_id is not None and run.avoid_id != node.pk:
-        _forget(run)
+        _forget(run, locked.get(run.avoid_id))
         return
     if node.faults and run.started_at is not None and run.started_at.isoformat() <= node.faults[-1]["at"]:
         return  # it ran when the last fault came: one incident, such as an engine that restarts, is one fault
     own = [fault for fault in node.faults if fault.get("run") != str(run.pk)]
     node.faults = [*own, {"run": str(run.pk), "code": code, "at": now().isoformat()}][-_KEPT:]
     node.rest_until = now() + timedelta(seconds=settings.TOUCHSTONE_NODE_REST_SECONDS * len(node.faults))
-    if len(node.faults) >= settings.TOUCHSTONE_NODE_MAX_FAULTS and node.quarantined_at is None:
+    full = len(node.faults) >= settings.TOUCHSTONE_NODE_MAX_FAULTS and node.quarantined_at is None
+    if full:
         node.quarantined_at = now()
         node.quarantine_reason = f"{len(node.faults)} runs in a row failed by its own fault. Last: {message or code}"
+    node.save(update_fields=["faults", "rest_until", "quarantined_at", "quarantine_reason"])
+    if full:
         audit_append(
             actor=None, act="node.quarantine", subject=f"node:{node.name}",
             data={"faults": node.faults, "message": message},
         )  # fmt: skip
-    node.save(update_fields=["faults", "rest_until", "quarantined_at", "quarantine_reason"])
 
 
-def _forget(run: Run) -> None:
-    """Take what this run said against a node before back."""
-    for other in Node.objects.select_for_update().filter(pk=run.avoid_id):
+def _forget(run: Run, other: Node | None) -> None:
+    """Take what this run said against a node before back. The caller holds the lock of its row."""
+    if other is not None:
         other.faults = [fault for fault in other.faults if fault.get("run") != str(run.pk)]
         other.rest_until = None
         other.save(update_fields=["faults", "rest_until"])
 
 
 def node_worked(*, node: Node) -> None:
-    """A run came to an end that is not a fault of the platform: what was held against the node is forgotten."""
+    """A run used the node's engine and came to its own end: what was held against the node is forgotten."""
     Node.objects.filter(pk=node.pk).exclude(faults=[]).update(faults=[], rest_until=None)

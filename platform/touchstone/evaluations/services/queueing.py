@@ -8,6 +8,8 @@ drawn once; who is first, and at which place, is then a matter of one index.
 
 from __future__ import annotations
 
+import functools
+import operator
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +20,7 @@ from django.db.models import Max, Min, Q, QuerySet
 from touchstone.competitions.models import Phase
 from touchstone.core.clock import now
 from touchstone.evaluations.events import event_add
-from touchstone.evaluations.fitness import Capabilities, lane_of, size_filter
+from touchstone.evaluations.fitness import Capabilities, capabilities, fit_filter, lane_of, nodes_active, size_filter
 from touchstone.evaluations.models import Lane, Node, Run, RunStatus
 from touchstone.evaluations.state import run_lock
 from touchstone.submissions.models import Submission
@@ -52,7 +54,10 @@ def place_of(*, run: Run) -> dict[str, Any]:
     peers = Run.objects.filter(queue=run.queue, lane=run.lane, priority=phase.priority)
     with connection.cursor() as cursor:  # two runs of one person at once draw their turns one after the other
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, share % 2**31])
-    own = peers.filter(share=share, status__in=(RunStatus.QUEUED, RunStatus.RUNNING)).exclude(pk=run.pk)
+    # Those that have ended count too: else whoever sends one run at a time would always be a newcomer, and go before
+    # those who wait. A run that was withdrawn before it began took nothing from anybody.
+    counted = Q(status__in=(RunStatus.QUEUED, RunStatus.RUNNING)) | Q(started_at__isnull=False)
+    own = peers.filter(counted, share=share).exclude(pk=run.pk)
     last = own.aggregate(last=Max("turn"))["last"]
     turn = _served(peers)
     if last is not None:
@@ -61,10 +66,13 @@ def place_of(*, run: Run) -> dict[str, Any]:
 
 
 def _served(peers: QuerySet[Run]) -> float:
-    """The turn that is being served: no newcomer comes before it, and none must come after what waits."""
-    running = peers.filter(status=RunStatus.RUNNING).aggregate(turn=Max("turn"))["turn"]
-    waiting = peers.filter(status=RunStatus.QUEUED).aggregate(turn=Min("turn"))["turn"]
-    known = [turn for turn in (running, waiting) if turn is not None]
+    """The turn that is being served: no newcomer comes before it, and none must come after what waits.
+
+    The highest that ever began never falls, whatever ends. What was passed over, for want of a node, waits below it.
+    """
+    begun = peers.filter(started_at__isnull=False).aggregate(turn=Max("turn"))["turn"]
+    waits = peers.filter(status=RunStatus.QUEUED).aggregate(turn=Min("turn"))["turn"]
+    known = [turn for turn in (begun, waits) if turn is not None]
     return float(min(known)) if known else 0.0
 
 
@@ -97,12 +105,12 @@ def first_waiting(
     """The first run of a lane that `node` can take, its row locked; rows that another claim holds are passed over.
 
     `others` selects runs that some other node could take now: of those, the ones that this node failed before are
-    left to them.
+    left to them, until their `avoid_until`.
     """
     found = waiting(queue=queue, lane=lane).filter(size_filter(able=able), kind__in=kinds)
     found = found.filter(Q(not_before=None) | Q(not_before__lte=now()))
     if others is not None:
-        found = found.exclude(Q(avoid=node) & others)
+        found = found.exclude(Q(avoid=node, avoid_until__gt=now()) & others)
     return found.select_for_update(skip_locked=True, of=("self",)).first()
 
 
@@ -110,8 +118,13 @@ def passed_over() -> int:
     """Let one run of each lower priority through that has waited too long; return how many.
 
     A phase's priority puts it first, not alone: of each lower class one run at a time may come before all others once
-    it has waited `TOUCHSTONE_QUEUE_PATIENCE_SECONDS` and none of its class runs.
+    it has waited `TOUCHSTONE_QUEUE_PATIENCE_SECONDS` and none of its class runs. Only runs that an active node can
+    take: one that nobody can take must not stand in the way of those behind it.
     """
+    able = [fit_filter(able=capabilities(node=node)) for node in nodes_active()]
+    if not able:
+        return 0
+    takeable = functools.reduce(operator.or_, able)
     since = now() - timedelta(seconds=settings.TOUCHSTONE_QUEUE_PATIENCE_SECONDS)
     classes = Run.objects.filter(status=RunStatus.QUEUED).order_by().values_list("queue", "lane", "priority").distinct()
     found: dict[tuple[str, int], list[int]] = {}
@@ -120,17 +133,24 @@ def passed_over() -> int:
     moved = 0
     for (queue, lane), priorities in found.items():
         open_runs = Run.objects.filter(queue=queue, lane=lane, status__in=(RunStatus.QUEUED, RunStatus.RUNNING))
-        if len(priorities) < 2 or open_runs.filter(priority=LET_THROUGH).exists():
+        if len(priorities) < 2 or _is_let_through(open_runs, takeable):
             continue
         for priority in sorted(priorities)[:-1]:
             if not open_runs.filter(priority=priority, status=RunStatus.RUNNING).exists():
-                moved += _let_through(queue, lane, priority, since)
+                moved += _let_through(queue, lane, priority, since, takeable)
     return moved
 
 
-def _let_through(queue: str, lane: int, priority: int, since: Any) -> int:
+def _is_let_through(open_runs: QuerySet[Run], takeable: Q) -> bool:
+    """Whether one that was let through is still on its way."""
+    first = open_runs.filter(priority=LET_THROUGH)
+    return first.filter(takeable | Q(status=RunStatus.RUNNING)).exists()
+
+
+def _let_through(queue: str, lane: int, priority: int, since: Any, takeable: Q) -> int:
     """The caller is in a transaction."""
-    head = waiting(queue=queue, lane=lane).filter(priority=priority).select_for_update(skip_locked=True).first()
+    able = waiting(queue=queue, lane=lane).filter(takeable, priority=priority)
+    head = able.select_for_update(skip_locked=True).first()
     if head is None or head.queued_at is None or head.queued_at > since:
         return 0
     run = run_lock(run_id=head.pk)

@@ -17,7 +17,7 @@ from touchstone.core.text import clean, clean_json
 from touchstone.evaluations.events import event_add
 from touchstone.evaluations.fitness import nodes_active, nodes_for
 from touchstone.evaluations.logs import logs_end
-from touchstone.evaluations.models import Node, Result, Run, RunStatus
+from touchstone.evaluations.models import Lane, Node, Result, Run, RunStatus
 from touchstone.evaluations.services.claims import attempt_lock
 from touchstone.evaluations.services.node_states import is_better_elsewhere, is_node_fault, node_fault, node_worked
 from touchstone.evaluations.services.nodes import node_seen
@@ -26,6 +26,8 @@ from touchstone.evaluations.state import run_lock, run_transition
 from touchstone.leaderboards.services import entries_update
 
 _MAX_RESULTS = 5_000
+#: So long a run is left to other nodes than the one that failed it: they may be full, or gone.
+_AVOIDED = timedelta(seconds=60)
 _LENGTHS = {"key": 200, "metric": 100, "pillar": 20, "unit": 30}
 
 
@@ -50,6 +52,8 @@ def result_accept(*, node: Node, result: RunResult) -> str:
             return str(run.status)
         run = attempt_lock(node=node, run_id=result.run, attempt=result.attempt)
         fields = _facts(run, result)
+        if _shows_health(run, result):  # before anything is audited: that lock is taken last
+            node_worked(node=node)
         if run.cancel_requested:
             run_transition(run=run, to=RunStatus.CANCELLED, reason="Cancelled, as asked.", **fields)
         elif result.verdict is Verdict.PLATFORM:
@@ -67,8 +71,6 @@ def result_accept(*, node: Node, result: RunResult) -> str:
                 hint=clean(result.hint),
                 **fields,
             )
-        if result.verdict is not Verdict.PLATFORM:
-            node_worked(node=node)
     return str(run.status)
 
 
@@ -117,6 +119,14 @@ def _facts(run: Run, result: RunResult) -> dict[str, Any]:
     }
 
 
+def _shows_health(run: Run, result: RunResult) -> bool:
+    """Whether this attempt shows that the node's engine works: a prediction file needs none, nor does what failed
+    before its sandbox began or was cancelled.
+    """
+    ended = result.verdict is Verdict.OK or result.verdict in PARTICIPANT_VERDICTS
+    return ended and run.lane == Lane.LONG and result.engine is not None and not run.cancel_requested
+
+
 def _score(run: Run, node: Node, result: RunResult, fields: dict[str, Any]) -> None:
     Result.objects.bulk_create(_row(run, i, r) for i, r in enumerate(result.results))
     row = run_transition(run=run, to=RunStatus.SCORED, reason="Scored.", verdict=Verdict.OK.value, **fields)
@@ -161,7 +171,7 @@ def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **
     if is_node_fault(code=code):
         node_fault(run=run, code=code, message=message)
     if is_better_elsewhere(code=code):
-        fields["avoid"] = run.node
+        fields |= {"avoid": run.node, "avoid_until": now() + _AVOIDED}
         pause = pause and not nodes_for(run=run, nodes=nodes_active().exclude(pk=run.node_id))
     if faults >= settings.TOUCHSTONE_MAX_FAULTS:
         return run_fail(

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from touchstone.core.clock import now
 from touchstone.core.tasks import nudge
-from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.models import Lane, Run, RunStatus
 from touchstone.evaluations.services.checks import check_retry, check_schedule
 from touchstone.evaluations.services.queueing import needs_of, passed_over
 from touchstone.evaluations.services.results import platform_fault
@@ -80,7 +80,9 @@ def _checking(run: Run, report: SweepReport) -> None:
 
 def _queued(run: Run, report: SweepReport) -> None:
     run.deadline = now() + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS)
-    changed = {} if run.kind else needs_of(submission=run.submission)  # a server of the version before made it
+    # A server of the version before made it: it says no kind, or that a sandbox needs no CPU.
+    complete = run.kind and (run.lane == Lane.QUICK or run.cpus > 0)
+    changed = {} if complete else needs_of(submission=run.submission)
     for name, value in changed.items():
         setattr(run, name, value)
     run.save(update_fields=["deadline", *changed])

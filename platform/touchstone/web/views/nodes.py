@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from touchstone.core.errors import NotAllowed, NotFound
+from touchstone.core.errors import Conflict, NotAllowed, NotFound
 from touchstone.evaluations.models import Node
 from touchstone.evaluations.queue_selectors import NodeView, nodes_view, queues_summary
 from touchstone.evaluations.services import (
@@ -38,7 +38,21 @@ def _acts(view: NodeView) -> list[tuple[str, Any]]:
         return []
     found = ["release"] if view.node.quarantined_at else []
     found.append("undrain" if view.node.drained_at else "drain")
-    return [(act, present.NODE_ACTS[act].button) for act in found]
+    return [(act, present.NODE_ACTS[act].button) for act in [*found, "disable"]]
+
+
+def _refuse_idle(node: Node, act: str) -> None:
+    """Raises `Conflict` where the act would change nothing: the answer must not say that it did."""
+    applies = {
+        "drain": node.drained_at is None, "undrain": node.drained_at is not None,
+        "release": node.quarantined_at is not None, "disable": True,
+    }  # fmt: skip
+    if node.disabled_at is not None:
+        raise Conflict(
+            _("%(node)s is disabled.") % {"node": node.name}, _("`manage.py node create --replace` revives it.")
+        )
+    if not applies[act]:
+        raise Conflict(present.NODE_ACTS[act].idle % {"node": node.name}, _("The page of nodes shows how it is now."))
 
 
 def _row(view: NodeView) -> dict[str, Any]:
@@ -84,6 +98,7 @@ def node_act(request: HttpRequest, name: str, act: str) -> HttpResponse:
     if act not in _ACTS:
         raise NotFound(_("There is no such address."))
     node = node_get(name=name)
+    _refuse_idle(node, act)
     texts = present.NODE_ACTS[act]
     if request.method == "POST":
         _ACTS[act](node=node, by=request.user)

@@ -65,6 +65,7 @@ def _stages(seconds: dict[str, float]) -> list[tuple[str, str]]:
 
 def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
     view = run_view(run=submission.run, user=request.user)
+    place = view.logs.place(submission.run)
     competition = submission.phase.competition
     progress = next((event for event in reversed(view.events) if event.kind == "progress"), None)
     return {
@@ -82,7 +83,8 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "tone": {"rejected": "error", "failed": "error", "cancelled": "calm", "scored": "ok"}.get(view.status, "calm"),
         "version": _version(view),
         "log_parts": _log_parts(view),
-        "place": str(Place(view.events[-1].sequence if view.events else 0, view.logs.place(submission.run))),
+        "place": str(Place(view.events[-1].sequence if view.events else 0, place)),
+        "logs_version": f"{view.attempt}.{place.epoch}.{place.sample}.{place.run}",
     }
 
 
@@ -120,8 +122,10 @@ def state(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @never_cache
 @page
 def logs(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The logs, for a page that cannot follow the stream."""
+    """The logs, for a page that cannot follow the stream. 204 where `?v=` is the place that it has."""
     context = _context(request, submission_get(user=request.user, id=pk))
+    if request.GET.get("v") == context["logs_version"]:
+        return HttpResponse(status=204)
     return render(request, "web/submission/_logs.html", context)
 
 

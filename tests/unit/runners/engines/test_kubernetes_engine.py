@@ -12,8 +12,9 @@ import pytest
 
 from runners.channel.listener import Listener
 from runners.contract import ImagePull, Verdict
-from runners.engines import _limits
+from runners.engines import _limits, _self_test
 from runners.engines._kubernetes_settings import Settings
+from runners.engines._kubernetes_states import ended
 from runners.engines.base import Exit, Job, Limits
 from runners.engines.kubernetes import KubernetesEngine
 from runners.errors import ParticipantFault, RetryableError
@@ -165,7 +166,7 @@ STRUCK = [
         {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]},
         Exit(None, lost=True),
     ),
-    ("deadline", {"phase": "Failed", "reason": "DeadlineExceeded"}, Exit(None, timeout=True, killed=True)),
+    ("deadline", {"phase": "Failed", "reason": "DeadlineExceeded"}, Exit(None, lost=True)),
     (
         "out-of-memory",
         {
@@ -186,6 +187,25 @@ def test_what_befalls_a_pod(
     cluster.fates["run-1"] = {"struck": status}
     ended, _ = _finish(engine, _job())
     assert ended == expected
+
+
+def test_the_cluster_s_deadline_is_the_submission_s_once_its_own_time_is_over() -> None:
+    pod = {"status": {"phase": "Failed", "reason": "DeadlineExceeded"}}
+    assert ended(pod, killed=False, due=True) == Exit(None, timeout=True, killed=True)
+
+
+#: What the probe finds in an ordinary pod.
+POD = {
+    "uid": 65534, "capabilities": "0000000000000000", "no_new_privileges": True, "interfaces": ["lo", "eth0"],
+    "connects": False, "writable": [], "tmp": True, "host_root": False, "docker_socket": False, "processes": 1,
+    "mounts": False, "user_namespace": False, "kernel": "6.1", "channel": True, "environment": ["HOME", "PATH"],
+}  # fmt: skip
+
+
+def test_a_pod_with_an_interface_that_leads_nowhere_is_fine() -> None:
+    assert _self_test.judge(POD, interfaces=True) == []
+    assert _self_test.judge({**POD, "connects": True}, interfaces=True) == ["it reached a network address"]
+    assert _self_test.judge(POD) == ["it sees network interfaces ['lo', 'eth0']"]
 
 
 def test_a_pod_that_somebody_deleted_is_lost(engine: KubernetesEngine, cluster: Cluster) -> None:
@@ -342,8 +362,9 @@ def test_the_self_test_says_what_was_never_tried(engine: KubernetesEngine, monke
     """Without its probes: they would really try to break out, and the fake has no walls to stop them."""
     asked: list[str] = []
 
-    def problems(_engine: object, *, image: str) -> tuple[list[str], dict[str, object]]:
+    def problems(_engine: object, *, image: str, reaches: tuple[str, ...]) -> tuple[list[str], dict[str, object]]:
         asked.append(image)
+        assert reaches[0].startswith("127.0.0.1:")
         return ["the process limit is not enforced: 200 processes, 48 are allowed"], {"seccomp": False}
 
     monkeypatch.setattr("runners.engines._self_test.problems", problems)

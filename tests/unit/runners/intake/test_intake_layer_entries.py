@@ -102,3 +102,41 @@ def test_noise_never_raises() -> None:
         for _ in range(20):
             raw[source.randrange(len(raw))] = source.randrange(256)
         _count(bytes(raw), pieces=source.choice((1, 100, 4096)) if seed % 20 == 0 else 4096)
+
+
+def _with_pax(records: bytes, following: bytes) -> bytes:
+    head = tarfile.TarInfo("pax")
+    head.type, head.size = tarfile.XHDTYPE, len(records)
+    padding = bytes(-len(records) % 512)
+    return head.tobuf(tarfile.USTAR_FORMAT) + records + padding + following + bytes(1024)
+
+
+def _record(key: str, value: str) -> bytes:
+    size = len(key) + len(value) + 3
+    return next(
+        line for n in range(size, size + 9) if len(line := f"{n} {key}={value}\n".encode()) == n
+    )  # fmt: skip
+
+
+def test_a_size_inside_another_records_value_hides_no_entries() -> None:
+    files = b"".join(tarfile.TarInfo(f"file{n}").tobuf(tarfile.USTAR_FORMAT) for n in range(2001))
+    forged = _record("comment", "x\n16 size=1024000\n")
+
+    assert _count(_with_pax(forged, files)).count == 2001
+
+
+@pytest.mark.parametrize(
+    "records",
+    [b"12 size=5\n", b"x size=5\n", b"0 a=b\n", b"9 size=5\n\n", b"6 a=b ", b"5 ab\n", b"7 size=\n", b"\0" * 20,
+     _record("size", "-5"), _record("size", "1e3"), _record("GNU.sparse.realsize", "5")],
+)  # fmt: skip
+def test_pax_records_that_engines_cannot_read(records: bytes) -> None:
+    assert "extended header" in _count(_with_pax(records, tarfile.TarInfo("a").tobuf())).fault
+
+
+def test_counting_stops_above_the_limit() -> None:
+    entries = LayerEntries(limit=10)
+    entries.update(b"".join(tarfile.TarInfo(f"file{n}").tobuf() for n in range(100)))
+    entries.finish()
+
+    assert (entries.count, entries.fault) == (11, "")

@@ -17,7 +17,7 @@ from runners.intake.pushed import check_pushed
 from runners.intake.report import IntakeReport
 from runners.spec.images import PUSHED
 from runners.spec.models import ResourceSpec
-from tests.factories.pushed_images import LAYER, TOKEN, Blobs, digest_of, layer, serving
+from tests.factories.pushed_images import INDEX, LAYER, MANIFEST, TOKEN, Blobs, digest_of, layer, serving
 
 RULES = Rules(ResourceSpec(image=2**22))
 
@@ -218,3 +218,32 @@ def test_a_pax_size_hides_no_entries(tmp_path: Path) -> None:
     blobs = Blobs()
 
     assert check(tmp_path, blobs, blobs.image([raw])).facts["files"] == 4
+
+
+@pytest.mark.parametrize("media_type", [MANIFEST, INDEX])
+def test_a_manifest_that_is_two_things_at_once_is_refused(tmp_path: Path, media_type: str) -> None:
+    blobs = Blobs()
+    other = blobs.image()
+    listed = json.loads(blobs[blobs.index([(other, "linux/amd64")])])["manifests"]
+
+    report = check(tmp_path, blobs, blobs.image(manifest={"mediaType": media_type, "manifests": listed}))
+
+    assert codes(report) == ["json"]
+    assert "at once" in report.defects[0].message
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_type_under_which_the_registry_has_it_counts(tmp_path: Path, named: bool) -> None:
+    blobs = Blobs()
+    digest = blobs.image()
+    if not named:
+        body = json.loads(blobs[digest])
+        del body["mediaType"]
+        digest = blobs.put(json.dumps(body).encode())["digest"]
+    with serving(blobs, media_type=INDEX) as (url, _):
+        (tmp_path / PUSHED).write_text(
+            json.dumps({"url": url, "repository": "c/a/m", "digest": digest, "token": TOKEN})
+        )
+        report = check_pushed(tmp_path / PUSHED, rules=RULES, limit=2**22)
+
+    assert codes(report) == ["json"]

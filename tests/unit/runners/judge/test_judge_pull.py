@@ -59,4 +59,4 @@ def test_a_registry_that_fails_is_ours(world, serve):
     serve(FakeServed())
 
     with pytest.raises(RetryableError, match="registry is away"):
-        world.evaluate(_spec(world, ACCURACY), engine=Puller(RetryableError("registry is away", code="engine_pull")))
+        world.evaluate(_spec(world, ACCURACY), engine=Puller(RetryableError("registry is away", code="image_pull")))
