@@ -39,6 +39,7 @@ class BatchSize:
         self._best_items = self.items
         self._calls = 0
         self._rate = 0.0
+        self._warm = False
 
     def started(self) -> None:
         """Nothing was asked yet: the peak up to here is what the submission takes by itself."""
@@ -48,6 +49,10 @@ class BatchSize:
         """A call of so many items took so long. Smaller calls than a whole batch tell nothing."""
         if self.settled or items != self.items:
             return
+        if not self._warm:
+            self._warm = True
+            if 2 * seconds > _SECONDS:  # many load or compile only when they are first asked
+                return
         self._calls += 1
         self._rate = max(self._rate, items / max(seconds, 1e-9))
         if self._rate < self._best * _GAIN:

@@ -263,7 +263,8 @@ def open_model(
         deadline: monotonic seconds at which the run's time is over.
         lasting: folder for the socket instead, the same for all attempts: only with it can a sandbox be taken over.
         gpus: devices by UUID that are this run's alone.
-        watch: is given the sandbox's `logs` before it is ready, for who wants to follow them.
+        watch: is given the sandbox's `logs` before it is ready, for who wants to follow them; never that of an
+            adopted one, which has met secret inputs already.
 
     Raises `ParticipantFault` (timeout, memory, crash, invalid_output) where it does not come up, and
     `RetryableError` where the engine fails.
@@ -327,7 +328,8 @@ class _Opening:
         model.adopted, model.waited = adopted, waited
         if self.bridged is not None:
             model.ask_for(self.bridged.model)
-        self.watch(model.logs)
+        if not adopted:  # what it wrote for the attempt before may tell of secret inputs, and it may write it again
+            self.watch(model.logs)
         try:
             model.start(trusted=self.trusted)
         except ParticipantFault as fault:

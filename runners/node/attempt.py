@@ -17,7 +17,7 @@ from runners.errors import NO_CAPACITY, RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
 from runners.node.ledger import Ledger
-from runners.node.leftovers import attempt_folder, forget, reap
+from runners.node.leftovers import LiveRuns, attempt_folder, forget, reap
 from runners.node.process import JudgeProcess, bug_result, os_result, platform_result
 from runners.spec.models import SubmissionKind
 
@@ -81,7 +81,8 @@ class Attempt:
         except Fenced as fence:
             log.warning("fenced", run=self.spec.run, attempt=self.spec.attempt, reason=str(fence))
         finally:
-            if self.lasting is not None:
+            # A fenced attempt may have a successor here, which listens at the same place.
+            if self.lasting is not None and self.spec.run not in LiveRuns(self.directory):
                 forget(self.lasting, self.spec.run)
             shutil.rmtree(folder, ignore_errors=True)
             if self.ledger is not None:

@@ -56,6 +56,12 @@ def test_one_slow_call_stops_nothing() -> None:
     assert server.run(6) == [16, 32, 32, 64, 128, 256]
 
 
+def test_a_cold_first_call_does_not_settle_it() -> None:
+    seconds = iter([20.0, *[1e-2] * 9])
+    server = Server(lambda n: next(seconds))
+    assert server.run(7) == [16, 16, 32, 64, 128, 256, 256]
+
+
 @pytest.mark.parametrize("per_item", [MIB // 8, MIB, 2 * MIB, 5 * MIB, 40 * MIB])
 @pytest.mark.parametrize("setup", [0, 300 * MIB])
 def test_growing_never_ends_in_a_kill(per_item: int, setup: int) -> None:
