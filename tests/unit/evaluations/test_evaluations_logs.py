@@ -155,6 +155,7 @@ def test_who_sees_which_log(logs: str, feedback: str, visibility: str, sample: b
         (KEY, "MIIE"),
         (KEY, "AAAA"),
     ],
+    ids=["token", "signed", "key-begins", "key-goes-on"],  # a token is drawn anew by each worker
 )
 def test_a_secret_in_pieces_is_taken_out(running, secret: str, hidden: str, step: int) -> None:
     add, _ = running
