@@ -161,6 +161,8 @@ def _judge_model(
             # All of it was written before anything was asked.
             outcome.log = outcome.sample_log = text(fault.log)
             raise
+        if model.adopted:  # it has met secret inputs for the attempt before, and may end at the sample this time
+            log.end_of_public()
         stack.callback(_keep, model, log, outcome)
         stack.enter_context(model)  # closed first: only then has the last of what it wrote arrived
         if model.adopted:

@@ -17,7 +17,7 @@ from runners.errors import NO_CAPACITY, RetryableError
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
 from runners.node.ledger import Ledger
-from runners.node.leftovers import LiveRuns, attempt_folder, forget, reap
+from runners.node.leftovers import attempt_folder, forget_unless_live, make_attempt_folder, reap
 from runners.node.process import JudgeProcess, bug_result, os_result, platform_result
 from runners.spec.models import SubmissionKind
 
@@ -81,9 +81,7 @@ class Attempt:
         except Fenced as fence:
             log.warning("fenced", run=self.spec.run, attempt=self.spec.attempt, reason=str(fence))
         finally:
-            # A fenced attempt may have a successor here, which listens at the same place.
-            if self.lasting is not None and self.spec.run not in LiveRuns(self.directory):
-                forget(self.lasting, self.spec.run)
+            self._forget()
             shutil.rmtree(folder, ignore_errors=True)
             if self.ledger is not None:
                 self.ledger.leave()
@@ -129,7 +127,7 @@ class Attempt:
 
     def _fetch(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
+        make_attempt_folder(folder)
         for part in ("submission", "work"):
             (folder / part).mkdir()
         wanted = {"submission": self.spec.submission.files, "split": self.spec.split.files}
@@ -216,12 +214,16 @@ class Attempt:
         if self.engine is None:
             return
         try:
-            if self.lasting is not None:
-                forget(self.lasting, self.spec.run)
+            self._forget()
             removed = reap(self.directory, self.lasting, self.engine)
             log.info("removed what the judge left", run=self.spec.run, items=removed)
         except RetryableError as error:
             log.warning("sandbox not removed yet", run=self.spec.run, error=error.message)
+
+    def _forget(self) -> None:
+        """A fenced attempt may have a successor on this node, which listens at the same place."""
+        if self.lasting is not None:
+            forget_unless_live(self.directory, self.lasting, self.spec.run)
 
     def _keep_lease(self) -> bool:
         """Renew where due; true if the run is to be cancelled. A server that is away is no reason to stop."""

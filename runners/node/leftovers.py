@@ -35,6 +35,12 @@ def attempt_folder(directory: Path, spec: RunSpec) -> Path:
     return directory / f"{spec.run}~{spec.attempt}~{os.getpid()}.{start_time(os.getpid())}"
 
 
+def make_attempt_folder(folder: Path) -> None:
+    """From here on the run is live: what it keeps between attempts is no longer an older attempt's to remove."""
+    with held(_forgetting_lock(folder.parent), wait=True):
+        folder.mkdir(mode=0o700, parents=True)
+
+
 class LiveRuns(Collection[str]):
     """Runs that another process of this node supervises, and those that wait to be taken over, at each question.
 
@@ -79,8 +85,8 @@ def give_back(directory: Path, lasting: Path, client: NodeClient) -> list[str]:
                 client.release(run, int(attempt), lost=True)
             except Fenced as fence:
                 log.info("not ours any more", run=run, attempt=attempt, reason=str(fence))
-                if run not in LiveRuns(directory) and run not in _own(directory):
-                    forget(lasting, run)
+                if run not in _own(directory):
+                    forget_unless_live(directory, lasting, run)
             except RetryableError as error:
                 log.warning("lost run not given back yet", run=run, error=error.message)
                 continue
@@ -125,6 +131,17 @@ def forget(lasting: Path, run: str) -> None:
     """Remove what a run keeps between attempts: the next one starts anew."""
     for name in (run, f"{run}.files", f"{run}.left"):
         _remove(lasting / name)
+
+
+def forget_unless_live(directory: Path, lasting: Path, run: str) -> None:
+    """Forget it, unless another process supervises an attempt of this run; none begins between look and removal."""
+    with held(_forgetting_lock(directory), wait=True):
+        if run not in LiveRuns(directory):
+            forget(lasting, run)
+
+
+def _forgetting_lock(directory: Path) -> Path:
+    return directory.parent / "forgetting.lock"
 
 
 def _orphans(lasting: Path) -> set[str]:

@@ -234,3 +234,14 @@ def test_without_an_engine_no_foreign_code_runs(world, serve):
     serve(FakeServed())
     with pytest.raises(RetryableError, match="no engine"):
         world.evaluate(world.spec("model", ACCURACY))
+
+
+@pytest.mark.parametrize("dies_after", [5, 10**9])
+def test_the_log_of_an_adopted_submission_is_never_public(world, serve, dies_after):
+    """It has met secret inputs for the attempt before, and may end itself when it is asked the sample again."""
+    model = FakeServed(dies_after=dies_after)
+    model.adopted = True
+    serve(model)
+    result = world.evaluate(world.spec("model", ACCURACY), engine=FakeEngine())
+    assert result.sample_log == ""
+    assert "hello" in result.log

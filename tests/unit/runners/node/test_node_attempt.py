@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runners.contract import Lease, RunEvent, RunResult, RunSpec, Verdict
+from runners.engines._limits import start_time
 from runners.errors import NO_CAPACITY, RetryableError
 from tests.factories.node_attempts import CONTENT, Engine, Server, ok
 
@@ -220,3 +221,28 @@ def test_a_cluster_without_room_costs_the_run_nothing(attempt_of) -> None:
     assert server.results == []
     assert server.released == [(attempt.spec.run, attempt.spec.attempt, False)]
     assert attempt.fault == ""
+
+
+def test_a_fenced_attempt_leaves_what_its_live_successor_on_this_node_uses(attempt_of, tmp_path: Path) -> None:
+    """The next attempt of the run listens at the same place, whether the fence comes before the judge ends or after."""
+    attempt = attempt_of(Server(fenced=True), lambda **_: time.sleep(60), Engine())
+    run, parent = attempt.spec.run, os.getppid()
+    successor = tmp_path / "runs" / f"{run}~2~{parent}.{start_time(parent)}"
+    successor.mkdir(parents=True)
+    attempt.lasting = tmp_path / "channels"
+    socket = attempt.lasting / run / "run" / "channel.sock"
+    socket.parent.mkdir(parents=True)
+    socket.touch()
+    attempt.perform()
+
+    assert socket.exists()
+    assert successor.is_dir()
+
+
+def test_an_attempt_without_a_successor_leaves_nothing(attempt_of, tmp_path: Path) -> None:
+    attempt = attempt_of(Server(fenced=True), lambda **_: time.sleep(60), Engine())
+    attempt.lasting = tmp_path / "channels"
+    (attempt.lasting / attempt.spec.run / "run").mkdir(parents=True)
+    attempt.perform()
+
+    assert list(attempt.lasting.iterdir()) == []
