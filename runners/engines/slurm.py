@@ -151,7 +151,7 @@ class SlurmEngine:
         return removed
 
     def _test_a_node(self) -> dict[str, object]:
-        limits = Limits(memory=256 * _MIB, cpus=1.0, seconds=300.0, tmp=16 * _MIB)
+        limits = Limits(memory=1024 * _MIB, cpus=1.0, seconds=300.0, tmp=16 * _MIB)
         job = Job(run=f"self-test-{secrets.token_hex(4)}", attempt=1, limits=limits)
         folder = self._folder(job)
         secret = link.make_secret()

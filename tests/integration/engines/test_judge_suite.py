@@ -6,8 +6,10 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
+from docker.errors import ImageNotFound
 from judge_cases import ENGINES, Case, EngineName, load_cases
 from judge_rounds import Round
 from judge_verdicts import problems, usable
@@ -53,7 +55,8 @@ def images(request: pytest.FixtureRequest) -> Iterator[Callable[[Case], str]]:
 
     yield build
     for image in made.values():
-        engine.client.remove_image(image, force=True)
+        with suppress(ImageNotFound):  # two cases may come to one image
+            engine.client.remove_image(image, force=True)
     engine.close()
 
 

@@ -57,6 +57,8 @@ def settings(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Set
 
     def read(**more: str) -> Settings:
         given = {"SHARED": str(slurm.shared), "HOST": "127.0.0.1", "PENDING": "30s", **more}
+        # Slurm adds up what its polls see, and counts the pages that forked processes share once for each.
+        given = {"OVERHEAD": "1GiB", **given}
         return Settings.read({f"TOUCHSTONE_SLURM_{key}": value for key, value in given.items()})
 
     return read

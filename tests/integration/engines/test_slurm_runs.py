@@ -35,6 +35,7 @@ def slurm() -> Iterator[Slurm]:
 def live(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A stack whose one node is a submit host."""
     extra = {**slurm.environ, "TOUCHSTONE_SLURM_SHARED": str(slurm.shared), "TOUCHSTONE_SLURM_HOST": "127.0.0.1"}
+    extra["TOUCHSTONE_SLURM_OVERHEAD"] = "1GiB"  # polls count shared pages once for each process
     stack = Stack(
         tmp_path_factory.mktemp("slurm") / "var", say=print, port=0, settings="tests.integration.slurm_settings",
         engine="slurm", extra=extra, environ=clean_environment(), durable=False,
