@@ -1,6 +1,6 @@
 # One command each; every target sets up what it needs and is safe to repeat. Settings: docs/operating.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run test check bench image-base deploy schemas clean
+.PHONY: help setup setup-dev demo run test check bench chaos image-base deploy schemas clean
 MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 
@@ -30,6 +30,9 @@ check: setup-dev ## style, types, import contracts, architecture, migrations, ge
 
 bench: setup-dev ## speed, as JSON on stdout, each number beside what it is compared with
 	@$(PY) -m bench
+
+chaos: setup-dev ## 200 runs on two nodes while every part is killed at random and every message comes twice; as root
+	@PYTHONPATH=client:platform:. $(PY) -m scripts.chaos --runs 200 --rounds 3
 
 image-base: setup ## build the base image and the platform's runtime image in the Docker engine
 	@$(PY) docker/build_base.py

@@ -29,8 +29,8 @@ GRACE_SECONDS = 40.0
 _PATIENCE = 600.0
 
 
-def chaos(*, runs: int, seed: int, folder: Path, rounds: int, say: Any) -> dict[str, Any]:
-    """Perform it in `folder`; the counts. `rounds`: how often each part is killed."""
+def chaos(*, runs: int, seed: int, folder: Path, rounds: int, say: Any, nodes: int = 1) -> dict[str, Any]:
+    """Perform it in `folder`; the counts. `rounds`: how often each part is killed; `nodes`: among how many."""
     rng = random.Random(seed)
     docker = OwnDocker()
     stack = Stack(folder / "var", say=say, port=0, settings="scripts.chaos_settings", engine="docker")
@@ -42,7 +42,8 @@ def chaos(*, runs: int, seed: int, folder: Path, rounds: int, say: Any) -> dict[
             docker.take_images()
             world = World(stack, docker, folder, rng=rng)
             extra = {"DOCKER_HOST": docker.host, "TOUCHSTONE_URL": doubling.url, "TOUCHSTONE_SLOTS": "2"}
-            stack.start_node(extra=extra)
+            for number in range(1, nodes + 1):
+                stack.start_node(name="" if number == 1 else f"{stack.node_name}-{number}", extra=extra)
             ready = time.monotonic()
             try:
                 counts = _storm(stack, docker, world, runs=runs, rounds=rounds, rng=rng)
@@ -81,6 +82,7 @@ def _storm(
         time.sleep(rng.uniform(0.1, 0.6))
     return {
         "submitted": len(world.sent),
+        "nodes": len(stack.nodes),
         "kills": dict(killer.killed),
         "restarts": killer.restarts(),
         "longest_lapse_seconds": round(watch.longest, 1),
@@ -120,13 +122,13 @@ class Watch:
 
 def _left(stack: Stack, docker: OwnDocker) -> dict[str, int]:
     """What should be gone when all runs are over."""
-    node = stack.var / "node"
+    nodes = [stack.var / name for name in stack.nodes]
     deadline = time.monotonic() + 90  # a sandbox without a supervisor waits a minute for the next attempt
     while time.monotonic() < deadline:
         left = {
             "containers_left": len(docker.sandboxes()),
-            "attempt_folders_left": len(list((node / "runs").iterdir())),
-            "channels_left": len(list((node / "channels").iterdir())),
+            "attempt_folders_left": sum(len(list((node / "runs").iterdir())) for node in nodes),
+            "channels_left": sum(len(list((node / "channels").iterdir())) for node in nodes),
         }
         if not any(left.values()):
             break
@@ -137,6 +139,7 @@ def _left(stack: Stack, docker: OwnDocker) -> dict[str, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill everything at random; print counts as JSON.")
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="how often each part is killed")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
@@ -146,7 +149,7 @@ def main() -> int:
     counts: dict[str, Any] = {"broken": 1}
     try:
         counts = chaos(
-            runs=arguments.runs, seed=arguments.seed, folder=folder, rounds=arguments.rounds,
+            runs=arguments.runs, seed=arguments.seed, folder=folder, rounds=arguments.rounds, nodes=arguments.nodes,
             say=lambda text: print(text, file=sys.stderr),
         )  # fmt: skip
         print(json.dumps(counts, indent=1))

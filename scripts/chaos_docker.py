@@ -54,9 +54,9 @@ class OwnDocker:
 
     def take_images(self) -> None:
         """The base image of the machine's daemon; it stands in for the larger runtime too, whose torch nobody needs."""
-        saved = subprocess.Popen(["docker", "save", _BASE], stdout=subprocess.PIPE)
-        loaded = subprocess.run(self._argv("load"), stdin=saved.stdout, capture_output=True, text=True)
-        if saved.wait() != 0 or loaded.returncode != 0:
+        with subprocess.Popen(["docker", "save", _BASE], stdout=subprocess.PIPE) as saved:
+            loaded = subprocess.run(self._argv("load"), stdin=saved.stdout, capture_output=True, text=True)
+        if saved.returncode != 0 or loaded.returncode != 0:
             raise DockerError(f"The base image could not be taken over: {loaded.stderr}")
         self.docker("tag", _BASE, _RUNTIME)
 

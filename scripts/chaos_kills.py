@@ -14,7 +14,7 @@ import psutil
 from scripts.chaos_docker import DockerError, OwnDocker
 from scripts.stack import Stack
 
-_MEMBERS = ("node", "server", "redis", "postgres", "scheduler", "dockerd")
+_ONCE = ("server", "redis", "postgres", "scheduler", "dockerd")
 
 
 class Killer:
@@ -26,7 +26,8 @@ class Killer:
         self._docker = docker
         self._rng = rng
         self._ways: dict[str, Callable[[], bool]] = {
-            **{name: (lambda name=name: self._member(name)) for name in _MEMBERS},  # type: ignore[misc]
+            **{name: (lambda name=name: self._member(name)) for name in _ONCE},  # type: ignore[misc]
+            "node": lambda: self._member(rng.choice(stack.nodes)),
             "worker": self._worker,
             "judge": self._judge,
             "container": self._container,
@@ -55,7 +56,7 @@ class Killer:
     def restarts(self) -> dict[str, int]:
         """How often the supervisor started each member again."""
         assert self._stack.supervisor is not None
-        return {name: self._stack.supervisor.restarts(name) for name in _MEMBERS}
+        return {name: self._stack.supervisor.restarts(name) for name in (*_ONCE, *self._stack.nodes)}
 
     def _member(self, name: str) -> bool:
         assert self._stack.supervisor is not None
@@ -63,13 +64,10 @@ class Killer:
         return pid is not None and _kill(pid)
 
     def _pool(self) -> list[psutil.Process]:
-        """Processes of the node's pool: those of its children that are no keeper's."""
+        """Processes of the nodes' pools: their children."""
         assert self._stack.supervisor is not None
-        pid = self._stack.supervisor.pid("node")
-        try:
-            return [] if pid is None else psutil.Process(pid).children()
-        except psutil.NoSuchProcess:
-            return []
+        pids = [self._stack.supervisor.pid(name) for name in self._stack.nodes]
+        return [child for pid in pids if pid is not None for child in _children_of(pid)]
 
     def _worker(self) -> bool:
         """One process of the pool, if possible with a run at hand."""
@@ -96,6 +94,13 @@ class Killer:
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _children_of(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
     except psutil.NoSuchProcess:
         return []
 

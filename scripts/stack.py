@@ -77,6 +77,8 @@ class Stack:
         self.services = Services(self.var, durable=durable, environ=base)
         self.registry_port = _registry_port(base, near=port) if registry.wanted(base) else 0
         self.supervisor: Supervisor | None = None
+        #: The supervisor's members that are nodes.
+        self.nodes: list[str] = []
         self._environment = {
             **base,
             "DJANGO_SETTINGS_MODULE": settings,
@@ -136,6 +138,7 @@ class Stack:
             return self._node(name, token, member, extra or {})
 
         self.supervisor.add(Member(member, start, self.log(member), grace=20.0))
+        self.nodes.append(member)
         return name
 
     def stop(self) -> None:

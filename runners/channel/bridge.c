@@ -108,10 +108,12 @@ static int connect_platform(const char *path) {
     return connect_to((struct sockaddr *)&address, sizeof address);
 }
 
+static int is_pending(const struct pipe *pipe) { return pipe->begin != pipe->end; }
+
 /* Read into an empty pipe, or write from a full one, as far as it goes at once. False: that side is gone. */
 static int move(struct pipe *pipe) {
     ssize_t count;
-    if (pipe->begin == pipe->end) {
+    if (!is_pending(pipe)) {
         count = recv(pipe->from, pipe->data, BLOCK, MSG_DONTWAIT);
         if (count == 0) return 0;
         if (count > 0) {
@@ -127,32 +129,53 @@ static int move(struct pipe *pipe) {
 
 /* What was read goes out at once: most questions and answers fit. */
 static int move_on(struct pipe *pipe) {
-    int reading = pipe->begin == pipe->end;
-    return move(pipe) && (!reading || pipe->begin == pipe->end || move(pipe));
+    int reading = !is_pending(pipe);
+    return move(pipe) && (!reading || !is_pending(pipe) || move(pipe));
 }
 
 static int is_ready(const struct pipe *pipe, const struct pollfd ends[2]) {
     int index = pipe == &to_server ? 0 : 1; /* ends[0] is the platform, ends[1] the server */
-    if (pipe->begin == pipe->end) return ends[index].revents != 0;
+    if (!is_pending(pipe)) return ends[index].revents != 0;
     return ends[1 - index].revents & (POLLOUT | POLLHUP | POLLERR);
 }
 
-/* Carry bytes until one side hangs up. The server's last words are delivered before; the platform's need no answer. */
+/* What each side is waited for. A hang-up is told again and again: a server that is asked for nothing is not looked at. */
+static void look_at(struct pollfd ends[2], int platform, int server, int asking) {
+    short in = is_pending(&to_platform) ? 0 : POLLIN, out = asking && is_pending(&to_server) ? POLLOUT : 0;
+    ends[0].fd = platform;
+    ends[0].events = (asking && !is_pending(&to_server) ? POLLIN : 0) | (is_pending(&to_platform) ? POLLOUT : 0);
+    ends[1].fd = in | out ? server : -1;
+    ends[1].events = in | out;
+    ends[0].revents = ends[1].revents = 0;
+}
+
+/* Carry bytes until one side hangs up. The server's last words are delivered before, also where it takes no more
+ * questions or its program has ended; the platform's need no answer. */
 static void converse(int platform, int server) {
+    struct pollfd ends[2];
+    int asking = 1;
+    long until = 0;
     to_server.from = to_platform.to = platform;
     to_server.to = to_platform.from = server;
     to_server.begin = to_server.end = to_platform.begin = to_platform.end = 0;
     for (;;) {
-        struct pollfd ends[2] = {{.fd = platform}, {.fd = server}};
-        if (is_over()) return;
-        ends[0].events |= to_server.begin == to_server.end ? POLLIN : 0;
-        ends[1].events |= to_server.begin == to_server.end ? 0 : POLLOUT;
-        ends[1].events |= to_platform.begin == to_platform.end ? POLLIN : 0;
-        ends[0].events |= to_platform.begin == to_platform.end ? 0 : POLLOUT;
-        if (poll(ends, 2, LOOK_MS) <= 0) continue;
+        if (is_over()) {
+            if (told_to_end) return;
+            asking = 0;
+            if (until == 0) until = now_ms() + GRACE_MS;
+            if (now_ms() >= until) return;
+        }
+        look_at(ends, platform, server, asking);
+        if (poll(ends, 2, LOOK_MS) <= 0) {
+            if (child_ended && !is_pending(&to_platform)) return; /* a child of its own may hold the connection */
+            continue;
+        }
         if (ends[0].revents & (POLLHUP | POLLERR)) return;
         if (is_ready(&to_platform, ends) && !move_on(&to_platform)) return;
-        if (is_ready(&to_server, ends) && !move_on(&to_server)) return;
+        if (asking && is_ready(&to_server, ends) && !move_on(&to_server)) {
+            if (!is_pending(&to_server)) return; /* nothing was read: the platform hung up */
+            asking = 0;
+        }
     }
 }
 

@@ -43,6 +43,12 @@ _IMAGE_FAULTS = (
     "executable file not found", "no such file or directory", "permission denied", "exec format error",
     "no command specified", "is a directory", "not a directory", "unable to find user",
 )  # fmt: skip
+#: For an image that fails in a way that nobody foresaw.
+_HINT = (
+    "Other images start on this node, with the same limits. Look at what yours has at /run/touchstone, /tmp, "
+    "/dev/shm and /etc/hosts (plain folders and files, no links, or nothing), and at its WORKDIR, ENV and ENTRYPOINT; "
+    "then run it as the platform does: see the command in the guide to submitting containers."
+)
 
 
 def retried(call: Callable[[], T]) -> T:
@@ -89,11 +95,16 @@ def start_fault(error: APIError, *, foreign: bool, words: Collection[str] = ()) 
         return RetryableError(f"This node cannot start the sandbox as asked: {text}", code="node_misconfigured")
     at_image = any(known in told for known in _IMAGE_FAULTS)
     if foreign and at_image and not is_node_fault(told):
-        return ParticipantFault(
-            Verdict.CRASH, f"The image could not be started: {text}", code="image_start",
-            hint="Run it as the platform does: see the command in the guide to submitting containers.",
-        )  # fmt: skip
+        hint = "Run it as the platform does: see the command in the guide to submitting containers."
+        return image_fault(error, hint=hint)
     return RetryableError(f"Docker could not start the sandbox: {text}", code="engine_start")
+
+
+def image_fault(error: APIError, *, hint: str = _HINT) -> ParticipantFault:
+    """An image that does not start where others do."""
+    return ParticipantFault(
+        Verdict.CRASH, f"The image could not be started: {explain(error)}", hint=hint, code="image_start"
+    )
 
 
 def _without(text: str, words: Collection[str]) -> str:

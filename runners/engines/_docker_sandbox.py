@@ -54,11 +54,12 @@ class DockerSandbox:
         self._killed = False
         self._timeout = False
         self._cut_short = False
+        self._told_by: float | None = None
         self._closed = False
         self._exit: Exit | None = None
 
     def poll(self) -> Exit | None:
-        """None while it runs. Past its time limit it is killed here."""
+        """None while it runs, and until it is known why it ended. Past its time limit it is killed here."""
         if self._exit is not None:
             return self._exit
         self._look_at_memory()
@@ -72,15 +73,15 @@ class DockerSandbox:
         return self._exit
 
     def wait(self, seconds: float) -> Exit | None:
-        """Wait at most so long; None if it still runs."""
+        """Wait at most so long, and where it has ended until it is known why; None if it still runs."""
         end = time.monotonic() + seconds
-        while (result := self.poll()) is None and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _PAUSE))
+        while (result := self.poll()) is None and (self._told_by is not None or time.monotonic() < end):
+            time.sleep(_PAUSE)
         return result
 
     def kill(self) -> None:
         """End every process of the container. Safe to repeat."""
-        if self.poll() is None:
+        if self.wait(0) is None:
             self._killed = True
             self._finish(self._stop())
 
@@ -102,7 +103,9 @@ class DockerSandbox:
         return state
 
     def _finish(self, state: dict[str, Any]) -> None:
-        seen = self._seen_at_the_end(state)
+        seen = self._events()
+        if self._may_be_told_more(state, seen):
+            return
         # A child's kill for memory may be missing in the container's state.
         memory = bool(state["OOMKilled"]) or "oom" in seen
         code = state["ExitCode"]
@@ -111,14 +114,14 @@ class DockerSandbox:
         self._log = self._read_logs()
         self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=killed, lost=lost)
 
-    def _seen_at_the_end(self, state: dict[str, Any]) -> set[str]:
-        """The events; where SIGKILL has no sender, that of the kernel's kill for memory may come a moment after it."""
-        seen, end = self._events(), time.monotonic() + _LATE_EVENT
+    def _may_be_told_more(self, state: dict[str, Any], seen: set[str]) -> bool:
+        """Where SIGKILL has no sender, the event of the kernel's kill for memory may come a moment after it."""
         ours = self._killed or self._timeout or self._cut_short or state["OOMKilled"]
-        while state["ExitCode"] == _ENDED[0] and not ours and not {"oom", "kill"} & seen and time.monotonic() < end:
-            time.sleep(0.1)
-            seen = self._events()
-        return seen
+        if state["ExitCode"] != _ENDED[0] or ours or {"oom", "kill"} & seen:
+            return False
+        if self._told_by is None:
+            self._told_by = time.monotonic() + _LATE_EVENT
+        return time.monotonic() < self._told_by
 
     def _is_lost(self, code: int | None, seen: set[str]) -> bool:
         return code is None or "kill" in seen or self._by_a_dying_daemon(code, seen)

@@ -50,15 +50,18 @@ def cache_size() -> int:
 def note_used(client: APIClient, image: str) -> None:
     """Remember that a participant's image was used now."""
     match = _ID.fullmatch(image)
-    found = None if match is None else settled(lambda: client.inspect_image(image), fine=(_GONE,))
-    if match is None or found is None:
+    if match is None:
         return
-    mark = _folder() / match[1]
-    if not mark.exists():
-        partial = mark.with_name(f".{mark.name}.{os.getpid()}")
-        partial.write_text(json.dumps(_layers(client, found)))
-        partial.replace(mark)
-    os.utime(mark)
+    with _locked():  # else a sweeper may remove the image between the look and the note
+        found = settled(lambda: client.inspect_image(image), fine=(_GONE,))
+        if found is None:
+            return
+        mark = _folder() / match[1]
+        if not mark.exists():
+            partial = mark.with_name(f".{mark.name}")
+            partial.write_text(json.dumps(_layers(client, found)))
+            partial.replace(mark)
+        os.utime(mark)
 
 
 def used(client: APIClient, image: str) -> None:
@@ -90,8 +93,9 @@ def make_room(client: APIClient, *, idle: str = "") -> list[str]:
 
 def forget(client: APIClient, image: str) -> None:
     """Remove an image that was refused, unless it serves somebody else already."""
-    if not (_folder() / image.removeprefix("sha256:")).exists():
-        _remove(client, image)
+    with _locked():
+        if not (_folder() / image.removeprefix("sha256:")).exists():
+            _remove(client, image)
 
 
 def _remove(client: APIClient, image: str) -> bool:
@@ -158,7 +162,7 @@ def _folder() -> Path:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """One sweeper at a time: two would each count what the other is about to remove."""
+    """One at a time looks and acts, of all processes and threads of the node. Never twice: it would wait for itself."""
     with (_folder() / _LOCK).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

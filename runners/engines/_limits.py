@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 
+from runners.contract import Verdict
 from runners.engines.base import Job, Limits
+from runners.errors import ParticipantFault
 
 UID = 65534
 SUBMISSION = "/submission"
@@ -52,6 +55,15 @@ def inodes(limits: Limits) -> int:
 def shared_memory(limits: Limits) -> int:
     """Bytes of /dev/shm."""
     return min(limits.tmp, 64 * 2**20)
+
+
+def refuse_volumes(volumes: Iterable[str]) -> None:
+    """Raises `ParticipantFault` where an image declares any: a folder of the host's disk, writable, without a limit."""
+    named = ", ".join(sorted(map(str, volumes)))
+    if named:
+        text = f"The image declares volumes ({named[:200]}); a sandbox can write /tmp only."
+        hint = "Build it without VOLUME, from a base image without one."
+        raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="image_volumes")
 
 
 def start_time(pid: int) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -131,7 +132,8 @@ def main(path: Path) -> int:
     """Carry out a job file; the exit code for Slurm."""
     job = StepJob.model_validate_json(path.read_text())
     number = os.environ.get("SLURM_JOB_ID", str(os.getpid()))
-    _limits.NODE = f"slurm.{number}"  # two steps on a machine leave each other's alone; as `_slurm_orphans` knows it
+    # As `_slurm_orphans` knows it. The folder is in it because two clusters may share a machine, and both count from 1.
+    _limits.NODE = f"slurm.{number}x{hashlib.sha256(bytes(path.parent.resolve())).hexdigest()[:8]}"
     judge = Judge(job)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _stop(judge, _frame))
     judge.tell("up", node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(), job=number)

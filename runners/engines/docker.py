@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
 from docker import APIClient
-from runners.contract import EngineReport, GpuInfo, ImagePull, Verdict
+from runners.contract import EngineReport, GpuInfo, ImagePull
 from runners.engines import (
     RUNTIME_SETTING,
+    _docker_accounts,
     _docker_adopt,
     _docker_images,
     _docker_owner,
@@ -22,7 +24,7 @@ from runners.engines import (
     _docker_test,
     _limits,
 )
-from runners.engines._docker_api import LOST, explain, retried, settled, start_fault
+from runners.engines._docker_api import LOST, explain, image_fault, retried, settled, start_fault
 from runners.engines._docker_runtime import Runtime
 from runners.engines._docker_sandbox import DockerSandbox
 from runners.engines._docker_settings import settings
@@ -96,19 +98,39 @@ class DockerEngine:
 
         Raises `ParticipantFault` where the image itself cannot be started, else `RetryableError`.
         """
-        started = time.time()
         words = self._checked(job.image) if job.image is not None else []
-        container = self._create(job, words)
         try:
-            self._begin(container)
+            return self._started(job)
         except APIError as error:
-            self._remove(container)
-            raise start_fault(error, foreign=job.image is not None, words=words) from error
-        except BaseException:
-            self._remove(container)
-            raise
+            fault = start_fault(error, foreign=job.image is not None, words=words)
+            if job.image is None or isinstance(fault, ParticipantFault) or not self._starts_another(job):
+                raise fault from error
+        # The daemon's words may be the image's own, by a link of any name: what starts and what does not is no word.
+        try:
+            return self._started(job)  # the node's trouble may have been short
+        except APIError as error:
+            raise image_fault(error) from error
+
+    def _started(self, job: Job) -> DockerSandbox:
+        """Raises `APIError` where the daemon refuses."""
+        started = time.time()
+        container = self._create(job, f"touchstone-{job.run}")
+        self._begin_or_remove(container, foreign=job.image is not None)
         owner = _docker_owner.beside(job.channel)
         return DockerSandbox(self.client, container, job.limits, started=started, owner=owner)
+
+    def _starts_another(self, job: Job) -> bool:
+        """Whether an image of the platform's own starts where a participant's did not, with all else the same."""
+        known = next((image for image in (self._runtime, self._base) if self.has_image(image)), None)
+        if known is None:  # the self-test lets no such node take runs
+            return False
+        try:
+            container = self._create(replace(job, image=known, argv=("true",)), f"touchstone-{job.run}-probe")
+            self._begin_or_remove(container, foreign=False)
+        except APIError:
+            return False
+        self._remove(container)
+        return True
 
     def adopt(self, job: Job) -> DockerSandbox | None:
         """Take over the running container of an earlier attempt of this run, whose supervisor is gone.
@@ -174,21 +196,13 @@ class DockerEngine:
         return time.monotonic() - self._orphans.setdefault(container["Id"], time.monotonic()) > _ORPHAN_S
 
     def _checked(self, image: str) -> list[str]:
-        """What of an image's settings the daemon may quote. Refuses one that declares volumes.
-
-        A volume that an image declares is a folder of the host's disk: writable, without a limit.
-        """
+        """What of an image's settings the daemon may quote. Refuses one that declares volumes."""
         found = settled(lambda: self.client.inspect_image(image), fine=(_GONE,))
         told = (found or {}).get("Config") or {}
-        volumes = sorted(told.get("Volumes") or ())
-        if volumes:
-            text = f"The image declares volumes ({', '.join(volumes)[:200]}); a sandbox can write /tmp only."
-            hint = "Build it without VOLUME, from a base image without one."
-            raise ParticipantFault(Verdict.CRASH, text, hint=hint, code="image_volumes")
+        _limits.refuse_volumes(told.get("Volumes") or ())
         return [*(told.get("Entrypoint") or ()), *(told.get("Cmd") or ()), str(told.get("WorkingDir") or "")]
 
-    def _create(self, job: Job, words: list[str]) -> str:
-        name = f"touchstone-{job.run}"
+    def _create(self, job: Job, name: str) -> str:
         for last in (False, True):
             told = settings(self.client, job, image=job.image or self._runtime, runtime=self.container_runtime)
             try:
@@ -199,9 +213,18 @@ class DockerEngine:
                 if status == _GONE:
                     raise self._no_image(job, error) from error
                 if status != _CONFLICT or last:
-                    raise start_fault(error, foreign=job.image is not None, words=words) from error
+                    raise
                 self._replace(name, job)
         raise AssertionError("unreachable")
+
+    def _begin_or_remove(self, container: str, *, foreign: bool) -> None:
+        try:
+            if foreign:
+                _docker_accounts.check(self.client, container)
+            self._begin(container)
+        except BaseException:
+            self._remove(container)
+            raise
 
     def _begin(self, container: str) -> None:
         """Start it once: a daemon that was lost while it did so may have done it."""

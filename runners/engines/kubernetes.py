@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from runners.contract import EngineReport, GpuInfo, ImagePull
-from runners.engines import _limits, _self_test
+from runners.engines import _kubernetes_image, _limits, _self_test
 from runners.engines._kubernetes_api import Api, Object, Refused
 from runners.engines._kubernetes_exec import Exec
 from runners.engines._kubernetes_manifest import (
@@ -55,8 +55,7 @@ _NOT_ENFORCED = (
     "open files, size of one file, noexec on /tmp: a pod cannot limit them",
     "network: only where the cluster's network plug-in enforces NetworkPolicy; a pod has an interface",
     "peak memory: the kubelet does not tell it; a child killed for memory while the first process lives is not seen",
-    "volumes that an image declares: they are writable, up to the pod's ephemeral storage",
-    "servers that listen on TCP (org.touchstone.port): not bridged; they fail as if they never answered",
+    "what an image of another registry than the platform's says of itself: volumes are writable, up to the pod's disk",
 )
 
 
@@ -144,7 +143,11 @@ class KubernetesEngine:
         """Nothing to take over: the relay, and with it the submission, ends with its judge's connection."""
 
     def pull_image(self, pull: ImagePull, *, limit: int) -> str:
-        """Remember the key: the cluster's node pulls it. `limit` was held when the image was pushed."""
+        """Look at the image, and remember the key: the cluster's node pulls it. `limit` was held when it was pushed.
+
+        Raises `ParticipantFault` for one with volumes, `RetryableError` for one that needs an engine with a bridge.
+        """
+        _kubernetes_image.check(pull)
         self._pulls[pull.reference] = pull
         return pull.reference
 

@@ -33,7 +33,7 @@ def test_every_run_ends_once_whatever_dies(docker_engine: str, folder: Path, mon
     for name in [name for name in os.environ if name.startswith("TOUCHSTONE_") or name == "DATABASE_URL"]:
         monkeypatch.delenv(name)  # those of the unit tests' own services
 
-    counts = chaos(runs=_RUNS, seed=2026, folder=folder, rounds=1, say=print)
+    counts = chaos(runs=_RUNS, seed=2026, folder=folder, rounds=1, nodes=2, say=print)
     print(json.dumps(counts, indent=1))
 
     assert {name: n for name, n in counts["violations"].items() if n} == {}, counts

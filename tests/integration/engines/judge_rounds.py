@@ -80,7 +80,7 @@ class Round:
         self.neighbour = Neighbour(
             self._start, secret=world.secret, python="python3" if name != "bubblewrap" else "python"
         )
-        self._await(self.neighbour.up)
+        self.neighbour.wait_up()
 
     def submit(self, cases: Iterable[Case]) -> None:
         """Begin with `cases`, in their order."""
@@ -112,15 +112,8 @@ class Round:
         return found
 
     def _start(self, argv: tuple[str, ...]) -> Any:
-        limits = Limits(memory=2**28, cpus=1.0, seconds=900, tmp=2**20, pids=512)
+        limits = Limits(memory=2**28, cpus=1.0, seconds=Neighbour.SECONDS, tmp=2**20, pids=512)
         return self._engine().start(Job(run=f"neighbour-{uuid.uuid4().hex[:8]}", attempt=1, limits=limits, argv=argv))
-
-    def _await(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError("the neighbour did not come up")
-            time.sleep(0.05)
 
     def _run(self, case: Case) -> Outcome:
         hits = len(self.world.services.hits)

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -165,26 +166,45 @@ def _add(archive: zipfile.ZipFile, entry: Entry) -> None:
 
 
 class Neighbour:
-    """Another run on the same node: it holds a secret in its memory, its files and its command line."""
+    """Another run on the same node: it holds a secret in its memory, its files and its command line.
 
+    It lives for `SECONDS`, which a round of cases must keep to: whatever kills the tests, it goes by itself.
+    """
+
+    SECONDS = 900
     CODE = (
         "import json, os, socket, sys, time\n"
         "secret = sys.argv[1]; os.environ['NEIGHBOUR'] = secret\n"
         "open('/tmp/secret', 'w').write(secret); os.chmod('/tmp/secret', 0o644)\n"
         "u = socket.socket(socket.AF_UNIX); u.bind('\\0' + sys.argv[2]); u.listen()\n"
-        "print('up', flush=True); time.sleep(900)\n"
+        f"print('up', flush=True); time.sleep({SECONDS})\n"
     )
 
     def __init__(self, start: Callable[[tuple[str, ...]], Any], *, secret: str, python: str) -> None:
         self.abstract = f"neighbour-{os.urandom(6).hex()}"
+        self._began = time.monotonic()
         self._sandbox = start((python, "-c", self.CODE, secret, self.abstract))
 
-    def up(self) -> bool:
-        """Whether it has begun."""
-        return b"up" in self._sandbox.logs()
+    def wait_up(self, seconds: float = 60.0) -> None:
+        """Wait until it has begun. Raises `TimeoutError`, or `RuntimeError` where it ended instead."""
+        while b"up" not in self._sandbox.logs():
+            if ended := self.ended():
+                raise RuntimeError(ended)
+            if time.monotonic() > self._began + seconds:
+                raise TimeoutError(f"the neighbour did not say that it is up within {seconds:g} s; {self._said()}")
+            time.sleep(0.05)
 
-    def alive(self) -> bool:
-        return self._sandbox.poll() is None
+    def ended(self) -> str:
+        """How it ended; nothing while it lives."""
+        if self._sandbox.poll() is None:
+            return ""
+        lived = time.monotonic() - self._began
+        if lived >= self.SECONDS:
+            return f"the round took {lived:.0f} s, longer than the {self.SECONDS} s that its neighbour lives"
+        return f"another run on the same node did not survive: it ended after {lived:.0f} s; {self._said()}"
+
+    def _said(self) -> str:
+        return f"it said {self._sandbox.logs()[-2000:]!r}"
 
     def __enter__(self) -> Neighbour:
         return self

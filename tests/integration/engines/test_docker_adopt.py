@@ -34,7 +34,7 @@ DIALS = (
     "    except OSError: pass\n"
     "    time.sleep(0.05)\n"
 )
-#: Runs one attempt's engine in another process: `start` or `adopt`, or `reap` with the runs to keep.
+#: Runs one attempt's engine in another process: `start`, `adopt`, or `reap` where this run is kept.
 _OTHER = """
 import sys, time
 from pathlib import Path
@@ -45,7 +45,9 @@ what, node, runtime, image, run, channel, attempt, code = sys.argv[1:9]
 _limits.NODE = node
 engine = DockerEngine(runtime=image, runtime_name=runtime)
 if what == "reap":
-    print(*[name for name in engine.reap(run.split()) if "test-" in name], flush=True)
+    every = engine.client.containers
+    engine.client.containers = lambda **asked: [c for c in every(**asked) if c["Labels"]["touchstone.run"] == run]
+    print(*engine.reap([run]), flush=True)
 else:
     limits = Limits(memory=192 * 2**20, cpus=1.0, seconds=60, tmp=2**20)
     job = Job(run=run, attempt=int(attempt), limits=limits, argv=("python3", "-c", code), channel=Path(channel))
@@ -63,13 +65,21 @@ class World:
         self.job = Job(run=run, attempt=2, limits=LIMITS, argv=("python3", "-c", DIALS), channel=self.listener.folder)
         self._others: list[subprocess.Popen[str]] = []
 
-    def other(
-        self, what: str, *, attempt: int = 1, node: str = "", keep: str = ""
-    ) -> tuple[subprocess.Popen[str], str]:
+    def reap(self, *keep: str) -> list[str]:
+        """As the engine does it, but of this run alone: no other container of this host is the test's to touch."""
+        every = self.engine.client.containers
+
+        def own(**asked: Any) -> list[dict[str, Any]]:
+            return [one for one in every(**asked) if one["Labels"]["touchstone.run"] == self.run]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.engine.client, "containers", own)
+            return self.engine.reap(keep)
+
+    def other(self, what: str, *, attempt: int = 1, node: str = "") -> tuple[subprocess.Popen[str], str]:
         """Another process does it; the process, which lives on after `start` and `adopt`, and what it says."""
-        run = keep if what == "reap" else self.run
         arguments = [
-            what, node or _limits.NODE, self.engine.container_runtime.name, self.engine._runtime, run,
+            what, node or _limits.NODE, self.engine.container_runtime.name, self.engine._runtime, self.run,
             str(self.listener.folder), str(attempt), DIALS,
         ]  # fmt: skip
         process = subprocess.Popen(
@@ -225,13 +235,13 @@ def test_nobody_reaps_what_was_taken_over(world: World, monkeypatch: pytest.Monk
     adopter, said = world.other("adopt", attempt=2)
     assert said == "True"
     monkeypatch.setattr(_limits, "NODE", "a-neighbour")
-    assert _mine(world.engine.reap([]), world) == [], "its worker by label is gone, its owner is not"
-    assert world.other("reap", keep=world.run)[1] == "", "another process of its node, which knows the run"
+    assert world.reap() == [], "its worker by label is gone, its owner is not"
+    assert world.other("reap")[1] == "", "another process of its node, which knows the run"
     with pytest.raises(RetryableError, match=r"attempt 2 .* still running"):
         world.engine.start(world.job)
     assert world.is_there
     kill(adopter)
-    assert _mine(world.engine.reap([]), world) == [f"touchstone-{world.run}"]
+    assert world.reap() == [f"touchstone-{world.run}"]
     assert not world.is_there
 
 
@@ -252,18 +262,18 @@ def test_a_neighbour_leaves_an_orphan_for_a_while(world: World, monkeypatch: pyt
     world.orphan()
     node = _limits.NODE
     monkeypatch.setattr(_limits, "NODE", "a-neighbour")
-    assert _mine(world.engine.reap([]), world) == []
-    assert _mine(world.engine.reap([]), world) == []
+    assert world.reap() == []
+    assert world.reap() == []
     monkeypatch.setattr(docker, "_ORPHAN_S", -1.0)
     monkeypatch.setattr(_limits, "NODE", node)
-    assert _mine(world.engine.reap([world.run]), world) == [], "its own node waits for it"
+    assert world.reap(world.run) == [], "its own node waits for it"
     monkeypatch.setattr(_limits, "NODE", "a-neighbour")
-    assert _mine(world.engine.reap([]), world) == [f"touchstone-{world.run}"]
+    assert world.reap() == [f"touchstone-{world.run}"]
 
 
 def test_its_own_node_removes_one_it_does_not_keep(world: World) -> None:
     world.orphan()
-    assert _mine(world.engine.reap([]), world) == [f"touchstone-{world.run}"]
+    assert world.reap() == [f"touchstone-{world.run}"]
     assert not (world.listener.folder.parent / "run.owner").exists()
 
 
@@ -286,12 +296,8 @@ def test_who_decides_about_a_container_is_alone(world: World, monkeypatch: pytes
     node = _limits.NODE
     monkeypatch.setattr(_docker_owner, "held", late)
     monkeypatch.setattr(_limits, "NODE", "a-neighbour")
-    assert _mine(world.engine.reap([]), world) == []
+    assert world.reap() == []
     assert world.is_there
-
-
-def _mine(removed: list[str], world: World) -> list[str]:
-    return [name for name in removed if world.run in name]
 
 
 def test_a_label_of_an_image_names_no_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from runners.engines.docker import BASE_IMAGE, DockerEngine
 from runners.errors import ParticipantFault, RetryableError, UserError
 from runners.models.served import open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
+from tests.conftest import need
 
 pytestmark = pytest.mark.docker
 
@@ -65,8 +66,7 @@ class Images:
 
 @pytest.fixture
 def images(docker_engine: DockerEngine) -> Iterator[Images]:
-    if not docker_engine.has_image(BASE_IMAGE):
-        pytest.skip(f"no image {BASE_IMAGE}; run `make image-base`")
+    need(docker_engine.has_image(BASE_IMAGE), f"the image {BASE_IMAGE} (`make image-base`)", switch="REQUIRE_DOCKER")
     made = Images(docker_engine)
     yield made
     made.close()
@@ -76,7 +76,8 @@ def test_the_container_template_is_loaded_by_id_and_answers(
     docker_engine: DockerEngine, images: Images, run_name: str, tmp_path: Path
 ) -> None:
     files = {"main.py": (TEMPLATE / "main.py").read_bytes()}
-    tag = images.build((TEMPLATE / "Dockerfile").read_text(), files, f"{run_name}:1")
+    own = f"{(TEMPLATE / 'Dockerfile').read_text()}\nLABEL a={run_name}\n"  # an image of nobody else
+    tag = images.build(own, files, f"{run_name}:1")
     archive = images.save(tag, tmp_path / "image.tar")
     before = docker_engine.client.inspect_image(tag)["Id"]
     images.forget(tag)

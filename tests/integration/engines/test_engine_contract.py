@@ -18,7 +18,9 @@ from enginekit import Traits, wait_for
 
 from runners.channel.listener import Listener
 from runners.engines.base import Engine, Exit, Job, Limits, Sandbox
+from runners.engines.docker import RUNTIME_IMAGE
 from runners.errors import ParticipantFault, RetryableError
+from tests.conftest import need
 
 Start = Callable[..., Sandbox]
 Finish = Callable[..., tuple[Exit, str]]
@@ -304,8 +306,8 @@ def test_a_command_that_does_not_exist_is_the_job_s_fault(start: Start, engine: 
 
 
 def test_the_self_test_passes_and_names_the_isolation(engine: Engine, engine_name: str) -> None:
-    if engine.name == "docker" and not engine.has_image("touchstone/runtime:1"):
-        pytest.skip("no runtime image; run `make image-base`")
+    present = engine.name != "docker" or engine.has_image(RUNTIME_IMAGE)
+    need(present, f"the image {RUNTIME_IMAGE} (`make image-base`)", switch="REQUIRE_DOCKER")
     report = engine.self_test()
     assert report.problems == ()
     assert report.ok

@@ -18,6 +18,7 @@ from runners.engines.bubblewrap import BubblewrapEngine
 from runners.errors import ParticipantFault
 from runners.models.served import ServedModel, open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
+from tests.conftest import need
 
 Open = Callable[..., ServedModel]
 INPUT = InputSpec(kind="array", shape=(3,), range=(-10.0, 10.0))
@@ -335,5 +336,5 @@ def test_a_refused_allocation_is_memory_without_cgroups(run_name: str, tmp_path:
 
 
 def _needs_runtime(engine: Engine) -> None:
-    if engine.name == "docker" and not engine.has_image("touchstone/runtime:1"):
-        pytest.skip("no runtime image; run `make image-base`")
+    if engine.name == "docker":
+        need(engine.has_image("touchstone/runtime:1"), "the image touchstone/runtime:1", switch="REQUIRE_DOCKER")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from runners.channel import bridging
@@ -179,3 +181,87 @@ def test_nobody_to_dial_is_an_error(tmp_path: Path, start: Callable[..., subproc
     process = start(tmp_path / "none", _free_port(), sys.executable, "-c", SERVER)
     assert b"platform's socket" in process.communicate(timeout=10)[1]
     assert process.returncode == 1
+
+
+#: Answers one question, as `how` says, once the bridge and all buffers behind it are full; then tells so by a file.
+TALKER = """
+import fcntl, os, pathlib, socket, struct, sys, time
+port, how, done = int(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+listener = socket.create_server(("127.0.0.1", port))
+listener.accept()[0].close()  # the bridge looks whether somebody listens
+connection = listener.accept()[0]
+connection.recv(1)
+if how == "exits":
+    connection.sendall(b"a" * 3_000_000)
+    done.touch()
+    os._exit(7)
+connection.sendall(b"a" * 400_000)
+while struct.unpack("i", fcntl.ioctl(connection, 0x5411, b"    "))[0]:  # SIOCOUTQ: what the other end has not
+    time.sleep(0.01)
+connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+connection.close()  # a reset: it reads no more
+done.touch()
+time.sleep(60)
+"""
+Talk = Callable[[str, bytes], tuple[subprocess.Popen[bytes], socket.socket]]
+
+
+@pytest.fixture
+def talk(tmp_path: Path, start: Callable[..., subprocess.Popen[bytes]]) -> Iterator[Talk]:
+    """A server that ends its conversation while the platform has yet to read its answer; program and connection."""
+    listener = Listener(tmp_path)
+    opened: list[socket.socket] = []
+
+    def run(how: str, question: bytes) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        port, done = _free_port(), tmp_path / "done"
+        process = start(listener.folder / SOCKET_NAME, port, sys.executable, "-c", TALKER, str(port), how, str(done))
+        connection = listener.accept(20)
+        assert connection is not None
+        opened.append(connection)
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while question:
+                question = question[connection.send(question) :]
+        deadline = time.monotonic() + 20
+        while not done.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        connection.settimeout(20)
+        return process, connection
+
+    yield run
+    for connection in opened:
+        connection.close()
+    listener.close()
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    found = bytearray()
+    with contextlib.suppress(ConnectionResetError):  # it hung up while there was a question to read
+        while data := connection.recv(2**20):
+            found += data
+    return bytes(found)
+
+
+def test_it_rests_while_nobody_reads_the_last_words_of_a_server(talk: Talk) -> None:
+    process, connection = talk("resets", b"q")
+    watched = psutil.Process(process.pid)
+    end = time.monotonic() + 1.0
+    before = sum(watched.cpu_times()[:2])
+    while (used := sum(watched.cpu_times()[:2]) - before) < 0.2 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert used < 0.2, "it looks at a hang-up again and again"
+    assert _read_all(connection) == b"a" * 400_000
+
+
+def test_the_last_words_of_a_server_that_reads_no_more_are_delivered(talk: Talk) -> None:
+    _, connection = talk("resets", b"q" * 20_000_000)
+    time.sleep(0.3)  # it has tried to send on, and failed
+    assert _read_all(connection) == b"a" * 400_000
+
+
+def test_the_last_words_of_a_server_that_ended_are_delivered(talk: Talk) -> None:
+    process, connection = talk("exits", b"q")
+    time.sleep(0.5)  # it has seen that end
+    assert _read_all(connection) == b"a" * 3_000_000
+    assert process.wait(10) == 7

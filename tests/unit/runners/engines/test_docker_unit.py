@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -141,6 +143,122 @@ def test_words_of_an_image_are_no_fault_of_the_node() -> None:
     for said in (text, quoted):
         assert isinstance(_docker_api.start_fault(_error(said), foreign=True, words=[folder, "x"]), ParticipantFault)
     assert isinstance(_docker_api.start_fault(_error(text), foreign=True), RetryableError)
+
+
+class _Daemon(_Client):
+    """Starts what is not in `refused`: by image, what it says each time, until it has said it all."""
+
+    base_url, api_version, timeout = "http+docker://x", "1.41", 5
+
+    def __init__(self, files: dict[str, tuple[int, str]] | None = None, **refused: list[str]) -> None:
+        super().__init__({"runc": {"path": "runc"}})
+        self.files = files or {}
+        self.started: list[str] = []
+        self.refused = refused
+        self.made: list[dict[str, Any]] = []
+        self.there: dict[str, str] = {}
+
+    def inspect_image(self, image: str) -> dict[str, Any]:
+        return {"Id": image, "Config": {}}
+
+    def create_container(self, **given: Any) -> dict[str, Any]:
+        assert given["name"] not in self.there, "what did not start is removed"
+        self.made.append(given)
+        self.there[given["name"]] = given["image"]
+        return {"Id": given["name"]}
+
+    def head(self, url: str, *, params: dict[str, str], timeout: float) -> requests.Response:
+        answer = requests.Response()
+        mode, link = self.files.get(params["path"], (404, ""))
+        answer.status_code = mode if mode in (404, 500) else 200
+        told = json.dumps({"name": "x", "mode": mode, "linkTarget": link}).encode()
+        answer.headers["X-Docker-Container-Path-Stat"] = base64.b64encode(told).decode()
+        return answer
+
+    def start(self, container: str) -> None:
+        self.started.append(container)
+        if said := self.refused.get(self.there[container], []):
+            raise _error(said.pop(0))
+
+    def remove_container(self, container: str, **_: Any) -> None:
+        del self.there[container]
+
+
+def _engine(daemon: _Daemon) -> DockerEngine:
+    engine = DockerEngine(runtime="ours", runtime_name="runc")
+    engine._api, engine._owner = daemon, os.getpid()  # type: ignore[assignment]
+    return engine
+
+
+UNKNOWN = ("something that nobody foresaw", "mkdir merged/dev/shm: read-only file system", "/cgroup: too many links")
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_an_image_that_fails_where_another_starts_is_at_fault(text: str) -> None:
+    """Else each such image would cost three attempts, and nodes their place."""
+    daemon = _Daemon(theirs=[text] * 2)
+    with pytest.raises(ParticipantFault, match="could not be started") as caught:
+        _engine(daemon).start(replace(JOB, image="theirs"))
+    assert text in caught.value.message
+    assert caught.value.hint.startswith("Other images start on this node")
+    theirs, probe, again = daemon.made
+    assert probe["image"] == "ours"
+    assert probe["host_config"] == theirs["host_config"] == again["host_config"]
+    assert daemon.there == {}
+
+
+@pytest.mark.parametrize("text", [*UNKNOWN, "Unknown runtime specified runc"])
+def test_where_nothing_starts_the_node_is_at_fault(text: str) -> None:
+    daemon = _Daemon(theirs=[text] * 9, ours=["out of something"] * 9)
+    with pytest.raises(RetryableError) as caught:
+        _engine(daemon).start(replace(JOB, image="theirs"))
+    assert text in caught.value.message
+    assert len(daemon.made) == 2
+    assert daemon.there == {}
+
+
+def test_a_node_s_trouble_that_is_over_is_nobody_s_fault() -> None:
+    daemon = _Daemon(theirs=["no space left on device"])
+    _engine(daemon).start(replace(JOB, image="theirs"))
+    assert list(daemon.there.values()) == ["theirs"]
+
+
+def test_what_is_known_needs_no_other_image() -> None:
+    for job, kind in ((replace(JOB, image="theirs"), ParticipantFault), (JOB, RetryableError)):
+        daemon = _Daemon(theirs=["exec format error"], ours=["exec format error"])
+        with pytest.raises(kind):
+            _engine(daemon).start(job)
+        assert len(daemon.made) == 1
+
+
+PLAIN, PIPE, DEVICE, LINK = 0o644, 1 << 25, 1 << 26 | 1 << 21, 1 << 27
+HOSTILE: dict[str, dict[str, tuple[int, str]]] = {
+    "pipe": {"/etc/passwd": (PIPE | 0o644, "")}, "group": {"/etc/group": (PIPE, "")},
+    "device": {"/etc/passwd": (DEVICE | 0o666, "")}, "folder": {"/etc/passwd": (1 << 31 | 0o755, "")},
+    "link": {"/etc/passwd": (LINK | 0o777, "/x"), "/x": (PIPE, "")}, "nowhere": {"/etc/passwd": (LINK, "/x")},
+    # A plain file in the image, and something else once its container runs.
+    "proc": {"/etc/passwd": (LINK, "/proc/self/fd/3"), "/proc/self/fd/3": (PLAIN, "")},
+    "untold": {"/etc/passwd": (500, "")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_the_daemon_would_open_as_root_is_looked_at_first(name: str) -> None:
+    """A pipe would keep the daemon waiting for ever, and the container could not even be removed."""
+    daemon = _Daemon(HOSTILE[name])
+    with pytest.raises(ParticipantFault, match=r"/etc/(passwd|group) ") as caught:
+        _engine(daemon).start(replace(JOB, image="theirs"))
+    assert (caught.value.code, bool(caught.value.hint)) == ("image_start", True)
+    assert "touchstone-r" not in daemon.started
+    assert daemon.there == {}
+
+
+@pytest.mark.parametrize("link", ["", "/nix/store/passwd"])
+def test_plain_files_of_accounts_are_fine(link: str) -> None:
+    files = {"/etc/passwd": (LINK if link else PLAIN, link), link: (PLAIN, "")}
+    daemon = _Daemon(files)
+    _engine(daemon).start(replace(JOB, image="theirs"))
+    assert daemon.started == ["touchstone-r"]
 
 
 @pytest.mark.parametrize("text", ["transport is closing", "connection error: dial unix /run/containerd.sock: refused"])

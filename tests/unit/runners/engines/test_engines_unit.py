@@ -16,13 +16,10 @@ from docker.errors import APIError
 from runners.contract import EngineReport, ImagePull, Verdict
 from runners.engines import _docker_api, _docker_images, _limits, _runtime, _seccomp, _self_test, choose_engine
 from runners.engines._cgroups import Cgroup
-from runners.engines._docker_sandbox import DockerSandbox
 from runners.engines.base import Job, Limits
 from runners.engines.bubblewrap import BubblewrapEngine
 from runners.engines.docker import DockerEngine
 from runners.errors import ParticipantFault, RetryableError, UserError
-from runners.models import _faults
-from runners.spec.models import ResourceSpec
 
 LIMITS = Limits(memory=2**28, cpus=1.5, seconds=5, tmp=2**20)
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -274,67 +271,6 @@ def test_who_asks_for_gvisor_never_gets_less(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(_choose(monkeypatch, _Broken, _Fake, "bubblewrap")[0], _Fake), "it was asked for by name"
     monkeypatch.setenv("TOUCHSTONE_DOCKER_RUNTIME", " ")
     assert isinstance(_choose(monkeypatch, _Broken, _Fake)[0], _Fake)
-
-
-class _Daemon:
-    """Answers what a Docker daemon would about one container that has ended."""
-
-    def __init__(
-        self, *, code: int | None, events: tuple[str, ...] = ("start",), oom: bool = False, remembered: int = 9
-    ) -> None:
-        self._remembered = remembered
-        self._state = {"Running": False, "ExitCode": code, "OOMKilled": oom, "Pid": 0}
-        self._events = events
-
-    def inspect_container(self, _id: str) -> dict[str, Any]:
-        if self._state["ExitCode"] is None:
-            response = requests.Response()
-            response.status_code = 404
-            raise APIError("404", response, "no such container")
-        return {"State": self._state}
-
-    def events(self, *, filters: dict[str, Any], **_: Any) -> list[dict[str, str]]:
-        return [{"Action": name} for name in self._events] if filters else [{"Action": "x"}] * self._remembered
-
-    def logs(self, *_: Any, **__: Any) -> bytes:
-        return b""
-
-
-ENDED = [
-    (_Daemon(code=0), False),
-    (_Daemon(code=137), False),  # it may kill itself
-    (_Daemon(code=137, events=("start", "oom")), False),
-    (_Daemon(code=137, oom=True, events=()), False),
-    (_Daemon(code=137, events=("start", "kill")), True),
-    (_Daemon(code=143, events=()), True),
-    (_Daemon(code=137, events=(), remembered=256), False),  # it has seen too much since to remember the start
-    (_Daemon(code=None), True),
-]
-
-
-@pytest.mark.parametrize(("daemon", "lost"), ENDED)
-def test_a_container_that_is_ended_from_outside_is_the_platform_s_fault(daemon: _Daemon, lost: bool) -> None:
-    sandbox = DockerSandbox(daemon, "id", LIMITS, started=0.0)
-    ended = sandbox.poll()
-    assert ended is not None
-    assert ended.lost is lost
-    fault = _faults.from_exit(ended, ResourceSpec(), queries=3)
-    assert isinstance(fault, RetryableError if lost else ParticipantFault)
-
-
-def test_a_kill_of_ours_is_no_loss() -> None:
-    class Running(_Daemon):
-        def kill(self, _id: str, _signal: str) -> None:
-            self._state["Running"] = False
-
-    daemon = Running(code=137, events=("start", "kill"))
-    daemon._state["Running"] = True
-    sandbox = DockerSandbox(daemon, "id", LIMITS, started=0.0)
-    assert sandbox.poll() is None
-    sandbox.kill()
-    ended = sandbox.poll()
-    assert ended is not None
-    assert (ended.killed, ended.lost) == (True, False)
 
 
 def test_each_process_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

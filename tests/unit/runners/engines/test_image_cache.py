@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -183,6 +186,43 @@ def test_empty_layers_are_weighed_as_a_whole(docker: Any, folder: Path) -> None:
     use(docker, folder, image, ago=500)
 
     assert _image_cache.make_room(docker) == [image]
+
+
+def test_an_image_that_is_noted_is_not_swept_meanwhile(
+    docker: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = docker.put("a", ("a", 20 * GIB))
+    use(docker, folder, image, ago=500)
+    utime, sweeper = os.utime, threading.Thread(target=_image_cache.make_room, args=(docker,))
+
+    def late(mark: Path) -> None:
+        sweeper.start()
+        sweeper.join(0.3)
+        utime(mark)
+
+    monkeypatch.setattr(_image_cache.os, "utime", late)
+    _image_cache.note_used(docker, image)
+    sweeper.join()
+
+    assert list(docker.images) == [image], "it was used just now"
+    assert (folder / image.removeprefix("sha256:")).exists()
+
+
+def test_two_threads_note_the_same_image(docker: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, both = docker.put("a", ("a", GIB)), threading.Barrier(2)
+    replace = Path.replace
+
+    def together(self: Path, target: Path) -> Path:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", together)
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(_image_cache.note_used, docker, image) for _ in range(2)]:
+            done.result()
+
+    assert {path.name for path in folder.iterdir()} == {".lock", image.removeprefix("sha256:")}
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", 40 * GIB), ("1GiB", GIB), ("500", 500)])

@@ -1,0 +1,5 @@
+from raw import honest
+
+from touchstone_client import serve
+
+serve(honest)
