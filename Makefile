@@ -38,7 +38,7 @@ image-base: setup ## build the base image and the platform's runtime image in th
 	@$(PY) docker/build_base.py
 	@$(PY) docker/build_runtime.py
 
-deploy: setup ## a whole deployment by Compose: images, secrets, PostgreSQL, Redis, web, scheduler, two nodes; again to upgrade
+deploy: setup ## a whole deployment by Compose: images, secrets, PostgreSQL, Redis, web, scheduler, nodes; again to upgrade
 	@$(PY) docker/deploy.py up
 
 schemas: setup-dev ## rewrite the generated files that `make check` compares

@@ -1,65 +1,76 @@
-"""Backup and restore of a deployment: the database, every stored file, the registry's images, and a manifest.
+"""Backup of a deployment: the database, every stored file, the registry's images, and a manifest.
 
 A backup is a folder:
 
-    manifest.json           what is in it, with SHA-256s; written last, so a folder without one is no backup
-    database-STAMP.dump     pg_dump's custom format
-    blobs/ab/ab12…          stored files by their SHA-256; a second backup into the folder copies new ones only
-    images-STAMP.tar        the registry's files
+    manifest.json                   what is in it, with SHA-256s; written last, so a folder without one is no backup
+    database-PROJECT-STAMP.dump     pg_dump's custom format
+    blobs/ab/ab12…                  stored files by their SHA-256; a second backup into the folder copies new ones only
+    images-PROJECT-STAMP.tar        the registry's files
 
 The database is dumped first: stored files never change, so those copied later hold all that the dump refers to.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import tarfile
 import tempfile
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from _deployment import NODES, DeployError, Deployment, piped
+from _deployment import DeployError, Deployment, piped
 from _images import say
-from _services import begin, renew, set_up
 
 _FORMAT = 1
-_PSQL = ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "/run/postgresql", "-U", "touchstone")
 _DUMP = ("pg_dump", "-h", "/run/postgresql", "-U", "touchstone", "--format=custom", "--no-owner", "touchstone")
-_RESTORE = (
-    "pg_restore", "-h", "/run/postgresql", "-U", "touchstone", "--dbname=touchstone", "--no-owner", "--exit-on-error",
-    "--single-transaction",
-)  # fmt: skip
-_REGISTRY = "/var/lib/registry"
+REGISTRY = "/var/lib/registry"
 #: Status 1: a push changed something meanwhile. Its image is in the next backup; those before it are whole.
-_IMAGES = f"tar -C {_REGISTRY} -c --exclude=_uploads . || test $? = 1"
+_IMAGES = f"tar -C {REGISTRY} -c --exclude=_uploads . || test $? = 1"
 
 
 def backup(deployment: Deployment, folder: Path) -> None:
-    """Write a backup into `folder`, which is made, or holds an older one of the same deployment."""
+    """Write a backup into `folder`, which is made, or holds an older one of the same project. Raises `DeployError`.
+
+    Files that are damaged in the storage are left out and named; the rest is written before that is an error.
+    """
     os.umask(0o077)  # labels and password hashes are in it, and the folder may be one that others can open
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        _backup(deployment, folder)
+
+
+def _backup(deployment: Deployment, folder: Path) -> None:
     before = _manifest(folder) if (folder / "manifest.json").exists() else None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    if before is not None and before["project"] != deployment.project:
+        raise DeployError(
+            f"{folder} holds a backup of the project {before['project']!r}, and this is {deployment.project!r}: give "
+            "it a folder of its own."
+        )
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     say("the database")
-    dump = _write(folder / f"database-{stamp}.dump", deployment.exec("postgres", *_DUMP))
-    facts = _facts(deployment, "facts")
+    dump = _write(folder / f"database-{deployment.project}-{stamp}.dump", deployment.exec("postgres", *_DUMP))
+    facts = facts_of(deployment, "facts")
     say("stored files")
-    files = _fetch_blobs(deployment, folder / "blobs")
+    files, damaged = _fetch_blobs(deployment, folder / "blobs")
     images = None
     if deployment.is_running("registry"):
         say("images of the registry")
-        images = _write(folder / f"images-{stamp}.tar", deployment.exec("registry", "sh", "-c", _IMAGES))
+        images = _write(
+            folder / f"images-{deployment.project}-{stamp}.tar", deployment.exec("registry", "sh", "-c", _IMAGES)
+        )
     elif before is not None and before["images"]:
         images = before["images"]
         say(f"the registry does not run: the images are those of the last backup, {before['created']}")
-    if facts["missing"]:
-        say(f"{len(facts['missing'])} files that the database refers to are not stored; the manifest names them")
+    # Those that a damaged copy in the storage leaves out are told at the end.
+    facts["missing"] = sorted({*facts["missing"], *damaged})
+    if lost := [name for name in facts["missing"] if name not in damaged]:
+        say(f"{len(lost)} files that the database refers to are not stored; the manifest names them: {some(lost)}")
     manifest = {
         "touchstone_backup": _FORMAT, "created": stamp, "project": deployment.project, "database": dump,
         "images": images, "blobs": files, **facts,
@@ -70,6 +81,27 @@ def backup(deployment: Deployment, folder: Path) -> None:
             (folder / old["name"]).unlink(missing_ok=True)
     total = dump["bytes"] + sum(files.values())
     say(f"{folder} holds a backup: {len(files)} files, {total / 1e6:.1f} MB. The secrets are not in it; see the guide.")
+    if damaged:
+        raise DeployError(
+            f"Not in it, for they are damaged in the storage: {some(damaged)}. An older backup may have them: put each "
+            "back by `python -m scripts.stored receive`, or have it uploaded again."
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else writes a backup into the folder meanwhile."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DeployError(f"Another backup is being written into {folder}; wait for its end.") from None
+        yield
+
+
+def some(names: Collection[str]) -> str:
+    """The first of many, for a message."""
+    return ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -78,94 +110,73 @@ def verify(folder: Path) -> dict[str, Any]:
     for part in filter(None, (manifest["database"], manifest["images"])):
         _check(folder / part["name"], part["sha256"], part["bytes"])
     for sha256, size in manifest["blobs"].items():
-        _check(_blob(folder / "blobs", sha256), sha256, size)
+        _check(blob(folder / "blobs", sha256), sha256, size)
     return manifest
 
 
-def restore(deployment: Deployment, folder: Path) -> None:
-    """Make a deployment from a backup, or fill one that holds nothing yet. Raises `DeployError`."""
-    say("checking the backup")
-    manifest = verify(folder)
-    begin(deployment)
-    _refuse_content(deployment)
-    deployment.compose("stop", "web", "scheduler", *NODES)
-    say("the database")
-    fresh = ("-c", "DROP DATABASE touchstone WITH (FORCE)", "-c", "CREATE DATABASE touchstone", "postgres")
-    _run(deployment.exec("postgres", *_PSQL, *fresh), stdin=subprocess.DEVNULL)
-    with (folder / manifest["database"]["name"]).open("rb") as dump:
-        _run(deployment.exec("postgres", *_RESTORE), stdin=dump)
-    say("stored files")
-    _give(deployment.once("python3", "-m", "scripts.stored", "receive"), _tarred(folder / "blobs", manifest["blobs"]))
-    set_up(deployment)
-    found = _facts(deployment, "settle")
-    new = sorted(set(found["missing"]) - set(manifest["missing"]))
-    if new:
-        raise DeployError(f"The database refers to {len(new)} files that are not in the storage, as {new[0]}.")
-    if manifest["images"]:  # before the nodes: runs that wait may need one
-        say("images of the registry")
-        renew(deployment, ("registry",))
-        with (folder / manifest["images"]["name"]).open("rb") as images:
-            _run(deployment.exec("registry", "tar", "-C", _REGISTRY, "-x"), stdin=images)
-    renew(deployment)
-    say(f"restored the backup of {manifest['created']}: {found['rows']['evaluations_run']} runs")
-
-
-def _refuse_content(deployment: Deployment) -> None:
-    """People are the first that a deployment gets."""
-    query = "SELECT CASE WHEN to_regclass('accounts_user') IS NULL THEN 0 ELSE 1 END"
-    if _ask(deployment, query) == "0":
-        return
-    people = _ask(deployment, "SELECT count(*) FROM accounts_user")
-    if people != "0":
-        raise DeployError(
-            f"This deployment is not empty: it has {people} accounts. A backup is restored into an empty one only; "
-            "make one with another TOUCHSTONE_HOME and COMPOSE_PROJECT_NAME, or remove this one's data with "
-            "`deploy.py down --data`."
-        )
-
-
-def _ask(deployment: Deployment, query: str) -> str:
-    argv = deployment.exec("postgres", *_PSQL, "-c", query, "touchstone")
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _facts(deployment: Deployment, command: str) -> dict[str, Any]:
-    with piped(deployment.once("python3", "-m", "scripts.stored", command)) as out:
+def facts_of(deployment: Deployment, command: str) -> dict[str, Any]:
+    argv = deployment.once("python3", "-m", "scripts.stored", command)
+    with piped(argv, env=deployment.environment()) as out:
         found: dict[str, Any] = json.loads(out.read())
     return found
 
 
-def _fetch_blobs(deployment: Deployment, folder: Path) -> dict[str, int]:
-    """Copy what is not there yet; all stored files by SHA-256, with their sizes."""
+def _fetch_blobs(deployment: Deployment, folder: Path) -> tuple[dict[str, int], set[str]]:
+    """Copy what is not there yet: all stored files by SHA-256, with their sizes; and those damaged in the storage."""
     folder.mkdir(exist_ok=True, mode=0o700)
-    there = {path.name: path.stat().st_size for path in folder.glob("??/*") if not path.name.startswith(".")}
+    there = _sound(folder)
+    damaged: set[str] = set()
     with tempfile.TemporaryFile() as known:
         known.write("".join(f"{name}\n" for name in there).encode())
         known.seek(0)
         with piped(deployment.exec("web", "python3", "-m", "scripts.stored", "send"), stdin=known) as out:
             with tarfile.open(fileobj=out, mode="r|") as archive:
                 for member in archive:
-                    there[member.name] = _take(archive.extractfile(member), _blob(folder, member.name), member.name)
+                    size = _take(archive.extractfile(member), folder, member.name)
+                    if size is None:
+                        damaged.add(member.name)
+                    else:
+                        there[member.name] = size
             while out.read(1 << 16):  # the padding at the end
                 continue
-    return dict(sorted(there.items()))
+    return dict(sorted(there.items())), damaged
 
 
-def _take(source: IO[bytes] | None, target: Path, sha256: str) -> int:
-    """Write a file that the archive names by its content; its size."""
+def _sound(folder: Path) -> dict[str, int]:
+    """Files of an earlier backup that are still what their names say, with sizes. Others go, and are copied again."""
+    found: dict[str, int] = {}
+    for path in sorted(folder.glob("??/*")):
+        if path.name.startswith("."):
+            continue
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 == path.name:
+            found[path.name] = path.stat().st_size
+        else:
+            say(f"{path} is damaged; it is copied again")
+            path.unlink()
+    return found
+
+
+def _take(source: IO[bytes] | None, folder: Path, sha256: str) -> int | None:
+    """Write a file that the archive names by its content; its size, None where it has another content."""
     if source is None or len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
         raise DeployError(f"The storage sent {sha256!r}, which is no stored file.")
+    target = blob(folder, sha256)
     target.parent.mkdir(exist_ok=True, mode=0o700)
     partial = target.with_name(f".{target.name}")
     with partial.open("wb") as file:
         found = _copy(lambda: source.read(1 << 20), file)
     if found["sha256"] != sha256:
-        raise DeployError(f"The stored file {sha256} is damaged: its SHA-256 is {found['sha256']}.")
+        partial.unlink()
+        return None
     partial.replace(target)
     return int(found["bytes"])
 
 
 def _write(path: Path, argv: list[str]) -> dict[str, Any]:
+    if path.exists():
+        raise DeployError(f"{path} is there already, and is not written over; do the same again.")
     partial = path.with_name(f".{path.name}")
     with piped(argv) as out, partial.open("wb") as file:
         found = _copy(lambda: out.read(1 << 20), file)
@@ -212,47 +223,5 @@ def _check(path: Path, sha256: str, size: int) -> None:
         raise DeployError(f"The backup is damaged: {path} has SHA-256 {found}, its manifest says {sha256}.")
 
 
-def _blob(folder: Path, sha256: str) -> Path:
+def blob(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / sha256
-
-
-def _run(argv: list[str], **options: Any) -> None:
-    if subprocess.run(argv, check=False, stdout=subprocess.DEVNULL, **options).returncode != 0:
-        raise DeployError(f"`{' '.join(argv[:6])} …` failed; see above.")
-
-
-def _tarred(folder: Path, names: Iterable[str]) -> Callable[[IO[bytes]], None]:
-    """Writes an archive of stored files into a pipe."""
-
-    def write(pipe: IO[bytes]) -> None:
-        with tarfile.open(fileobj=pipe, mode="w|") as archive:
-            for name in names:
-                info = tarfile.TarInfo(name)
-                path = _blob(folder, name)
-                info.size = path.stat().st_size
-                with path.open("rb") as file:
-                    archive.addfile(info, file)
-
-    return write
-
-
-def _give(argv: list[str], write: Callable[[IO[bytes]], None]) -> None:
-    """Run a command whose stdin `write` fills."""
-    failure: list[BaseException] = []
-
-    def fill(pipe: IO[bytes]) -> None:
-        try:
-            with pipe:
-                write(pipe)
-        except BaseException as error:  # told by whoever waits for the command
-            failure.append(error)
-
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        thread = threading.Thread(target=fill, args=(process.stdin,))
-        thread.start()
-        code = process.wait()
-        thread.join()
-    if code != 0:
-        raise DeployError(f"`{' '.join(argv[-4:])}` ended with status {code}; see above.")
-    if failure:
-        raise failure[0]

@@ -6,12 +6,15 @@ import functools
 import json
 import os
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
+
+import _sizes
 
 HERE = Path(__file__).resolve().parent
 NODES = ("node-1", "node-2")
@@ -41,29 +44,49 @@ class Deployment:
         return {key.strip(): value.strip() for key, _, value in pairs}
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that run on this host: the first so many of `NODES`."""
+        given = self.settings.get("TOUCHSTONE_LOCAL_NODES") or str(len(NODES))
+        if given not in (known := [str(count) for count in range(len(NODES) + 1)]):
+            raise DeployError(
+                f"TOUCHSTONE_LOCAL_NODES={given} in {self.settings_file}: it must be {' or '.join(known)}."
+            )
+        return NODES[: int(given)]
+
+    @property
     def project(self) -> str:
         return self.settings["COMPOSE_PROJECT_NAME"]
 
     def write_settings(self, given: Mapping[str, str]) -> None:
         """Make `settings.env` where it is missing; from then on it is the operator's to edit."""
         if self.settings_file.exists():
+            found = self.settings_file.stat()
+            if found.st_mode & 0o077 and os.geteuid() in (0, found.st_uid):  # as earlier versions left it
+                self.settings_file.chmod(0o600)
             return
         self.home.mkdir(parents=True, exist_ok=True)
         host, port = given["TOUCHSTONE_LISTEN"].rsplit(":", 1)
         base = given.get("TOUCHSTONE_BASE_URL") or f"http://{host}:{port}"
         registry = given["TOUCHSTONE_REGISTRY_LISTEN"]
+        memory = _sizes.machine_memory()
+        nodes = given.get("TOUCHSTONE_LOCAL_NODES") or str(_sizes.local_nodes(memory))
         settings = {
             "TOUCHSTONE_HOME": str(self.home),
             "TOUCHSTONE_BASE_URL": base,
             "TOUCHSTONE_ALLOWED_HOSTS": ",".join(sorted({urlsplit(base).hostname or host, host})),
             "TOUCHSTONE_REGISTRY_HOST": registry,
             "TOUCHSTONE_DOCKER_GID": str(os.stat(_socket(given)).st_gid),
+            "TOUCHSTONE_LOCAL_NODES": nodes,
+            **_sizes.limits(memory, int(nodes) if nodes.isdecimal() else 0),
             **given,
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
-        self.settings_file.write_text(
-            f"# Read by Compose. Every variable of docker/compose.yml may be set here.\n{text}"
-        )
+        partial = self.settings_file.with_name(".settings.partial")
+        partial.unlink(missing_ok=True)
+        # For its owner alone: an operator may put the address of a service into it, with a password.
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"# Read by Compose. Every variable of docker/compose.yml may be set here.\n{text}")
+        partial.replace(self.settings_file)
 
     def compose(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
         """Run Compose; its words are the person's to see. Raises `DeployError`."""
@@ -136,7 +159,10 @@ class Deployment:
 def piped(argv: list[str], *, stdin: int | IO[bytes] = subprocess.DEVNULL, **options: object) -> Iterator[IO[bytes]]:
     """The stdout of a command as a stream. Raises `DeployError` if it fails."""
     with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, **options) as process:  # type: ignore[call-overload]
-        yield process.stdout
+        try:
+            yield process.stdout
+        except tarfile.TarError as error:  # it ended in the middle; its own words are above
+            raise DeployError(f"`{' '.join(argv[:6])} …` did not finish ({error}); see above.") from error
         process.stdout.close()
         if process.wait() != 0:
             raise DeployError(f"`{' '.join(argv[:6])} …` ended with status {process.returncode}; see above.")

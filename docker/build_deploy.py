@@ -48,6 +48,7 @@ _NOT_NODE = {
 #: Of `runners`, what only a node needs. The server checks files and competitions with the rest.
 _NODE_PARTS = ("engines", "judge", "node", "attacks", "adapters", "metrics")
 _WEB_SCRIPTS = ("__init__.py", "stored.py")
+_SERVER_SCRIPTS = ("alive.py", "prepare.py", "redis_users.py", "setup.py", "staff.py")
 _PATH = "/opt/touchstone/app:/opt/touchstone/app/platform:/opt/touchstone/extra:/opt/touchstone/site"
 _ENV = f"PYTHONPATH={_PATH} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 HOME=/tmp MPLCONFIGDIR=/tmp"
 _APT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
@@ -160,7 +161,7 @@ def _sources(folders: tuple[str, ...], *, without: tuple[str, ...] = ()) -> dict
 def _web_files() -> dict[str, Path]:
     files = _sources(("platform", "runners"), without=_NODE_PARTS)
     files |= {f"app/scripts/{name}": ROOT / "scripts" / name for name in _WEB_SCRIPTS}
-    return files | {f"app/{name}": _HERE / name for name in ("alive.py", "prepare.py", "setup.py")} | {
+    return files | {f"app/{name}": _HERE / name for name in _SERVER_SCRIPTS} | {
         "app/manage.py": ROOT / "manage.py"
     }  # fmt: skip
 

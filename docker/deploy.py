@@ -3,7 +3,9 @@
     python docker/deploy.py up            images, secrets, migrations, then each service in turn; also upgrades
     python docker/deploy.py restart [SERVICE ...]     no run is lost: a node finishes what it has
     python docker/deploy.py backup DIR | restore DIR
-    python docker/deploy.py node-token NAME           a token for a node on another machine
+    python docker/deploy.py node-token NAME           for a node on another machine: its token, its address of the queue
+    python docker/deploy.py rotate SECRET             secret_key, postgres, redis, or the token of node-1 or node-2
+    python docker/deploy.py staff NAME [--remove]     an account becomes one of the platform's staff
     python docker/deploy.py status | logs [SERVICE ...] | down [--data]
 
 The deployment is in --home (TOUCHSTONE_HOME, default /var/lib/touchstone). On its first `up`, variables of
@@ -13,6 +15,7 @@ docker/compose.yml that are in the environment go into its settings.env; from th
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
@@ -21,9 +24,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import build_deploy
-from _backup import backup, restore
+from _backup import backup
 from _deployment import DeployError, Deployment
 from _images import say
+from _restore import refuse_unsettled, restore
+from _secrets import node_token, rotate, staff
 from _services import begin, renew, restart, set_up
 
 
@@ -32,16 +37,10 @@ def up(deployment: Deployment, *, build: bool) -> None:
     if build and build_deploy.main([]) != 0:
         raise DeployError("The images could not be built; see above.")
     begin(deployment)
+    refuse_unsettled(deployment)
     set_up(deployment)
     renew(deployment)
     say(f"Touchstone runs at {deployment.settings['TOUCHSTONE_BASE_URL']}")
-
-
-def node_token(deployment: Deployment, name: str) -> None:
-    """Print a token for a node elsewhere; an older one of that name stops working."""
-    argv = deployment.exec("web", "python3", "manage.py", "node_create", name, "--replace")
-    if subprocess.run(argv, check=False).returncode != 0:
-        raise DeployError(f"No token for {name!r}; see above.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("backup", "restore"):
         commands.add_parser(name).add_argument("folder", type=Path)
     commands.add_parser("node-token").add_argument("name")
+    commands.add_parser("rotate").add_argument("name", metavar="SECRET")
+    person = commands.add_parser("staff")
+    person.add_argument("name")
+    person.add_argument("--remove", action="store_true", help="it is staff no longer")
     commands.add_parser("status")
     commands.add_parser("logs").add_argument("services", nargs="*")
     commands.add_parser("down").add_argument("--data", action="store_true", help="remove database and files too")
@@ -64,15 +67,34 @@ def _perform(asked: argparse.Namespace) -> None:
     if asked.command == "up":
         up(deployment, build=not asked.no_build)
     elif asked.command == "restart":
+        refuse_unsettled(deployment)
         restart(deployment, asked.services)
     elif asked.command in ("backup", "restore"):
         (backup if asked.command == "backup" else restore)(deployment, asked.folder)
     elif asked.command == "node-token":
         node_token(deployment, asked.name)
+    elif asked.command == "rotate":
+        rotate(deployment, asked.name)
+    elif asked.command == "staff":
+        staff(deployment, asked.name, remove=asked.remove)
     elif asked.command == "down":
         deployment.compose("down", *(["--volumes"] if asked.data else []))
     else:
         deployment.compose(*(["ps"] if asked.command == "status" else ["logs", "--follow", *asked.services]))
+
+
+def _explained(error: OSError) -> str:
+    """What to do about what the system refused."""
+    where = f"{error.filename}: " if error.filename else ""
+    if isinstance(error, PermissionError):
+        step = "Run it as root, or as the owner of the deployment, and give --home a folder that is yours."
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        step = "Make room there, and do the same again: it goes on where it stopped."
+    elif isinstance(error, FileNotFoundError) and error.filename in ("docker", "docker-compose"):
+        step = "Install Docker's client, and Compose."
+    else:
+        step = "Mend that, and do the same again."
+    return f"{where}{error.strerror or error}. {step}"
 
 
 def main() -> int:
@@ -80,6 +102,12 @@ def main() -> int:
         _perform(_parser().parse_args())
     except DeployError as error:
         say(str(error))
+        return 1
+    except OSError as error:
+        say(_explained(error))
+        return 1
+    except subprocess.SubprocessError as error:
+        say(f"{error}; see above. Does the Docker engine answer? Try `docker version`.")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -2,8 +2,10 @@
 
     python3 setup.py SECRETS NODE...      in a container of the web image
 
-Migrates the database, sees to it that SECRETS/node-NAME-token holds a working token for each node, and writes the
-configuration of the registry.
+    python3 setup.py SECRETS --users      only what is said of Redis
+
+Migrates the database, sees to it that SECRETS/NODE-token holds a working token for each node, writes the configuration
+of the registry, and gives Redis the users of SECRETS/redis_acl.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import time
 from pathlib import Path
 
 import django
+import redis_users
 from django.core.management import call_command
 
 _DAY = 86_400
@@ -23,6 +26,9 @@ _DAY = 86_400
 
 def main(secrets: Path, nodes: list[str]) -> int:
     django.setup()
+    _users(secrets)
+    if nodes == ["--users"]:
+        return 0
     call_command("migrate", interactive=False, verbosity=1)
     for name in nodes:
         _token(secrets / f"{name}-token", name)
@@ -52,6 +58,22 @@ def _token(file: Path, name: str) -> None:
     _, token = node_create(name=name, replace=True)
     _write(file, token)
     print(f"minted a token for the node {name}")  # noqa: T201
+
+
+def _users(secrets: Path) -> None:
+    """By the password that Redis knows: while it is made anew that may be the one before."""
+    from redis import Redis
+    from redis.exceptions import AuthenticationError
+
+    text, old = (secrets / "redis_acl").read_text(), secrets / "broker_url.old"
+    try:
+        with Redis.from_url((secrets / "broker_url").read_text()) as redis:
+            redis_users.apply(redis, text)
+    except AuthenticationError:
+        if not old.exists():
+            raise
+        with Redis.from_url(old.read_text()) as redis:
+            redis_users.apply(redis, text)
 
 
 def _registry(file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.factories.server import competition_make, phase_of, submission_make
 from touchstone.core.clock import now
 from touchstone.evaluations.models import Node, Run, RunStatus
@@ -33,6 +35,7 @@ def send(participation, n: int = 1, kind: str = "model") -> list[Run]:
 
 
 def take(node: Node, *, end: bool = True, kinds=KINDS, queue: str = "cpu") -> Run | None:
+    """Claim a run. `end`: it is over at once, and took as long as it might have."""
     spec = run_claim(node=node, queue=queue, kinds=kinds)
     if spec is None:
         return None
@@ -40,6 +43,15 @@ def take(node: Node, *, end: bool = True, kinds=KINDS, queue: str = "cpu") -> Ru
     if end:
         Run.objects.filter(pk=run.pk).update(status=RunStatus.SCORED, finished_at=now())
     return run
+
+
+def serve(node: Node, seconds: float, capture) -> Run:
+    """Claim a run that ends, as a report would end it, after `seconds`. `capture`: pytest-django's of callbacks."""
+    run = take(node, end=False)
+    assert run is not None
+    Run.objects.filter(pk=run.pk).update(started_at=now() - timedelta(seconds=seconds))
+    with capture(execute=True):
+        return run_transition(run=run, to=RunStatus.SCORED, reason="")
 
 
 def names(runs) -> str:

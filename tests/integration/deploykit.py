@@ -21,6 +21,7 @@ from touchstone_client import types as t
 from touchstone_client.sdk import Client
 
 _DEPLOY = ROOT / "docker" / "deploy.py"
+_COMMAND_SECONDS = 600.0
 _PEOPLE = (ROOT / "scripts" / "people.py").read_text()
 
 
@@ -42,11 +43,13 @@ class Deployed:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Begin a command of docker/deploy.py."""
-        env = clean_environment() | self.extra | {
+        env = clean_environment() | {
             "COMPOSE_PROJECT_NAME": self.project,
             "TOUCHSTONE_LISTEN": f"127.0.0.1:{self.port}",
             "TOUCHSTONE_REGISTRY_LISTEN": f"127.0.0.1:{self.registry}",
-        }  # fmt: skip
+            # Not what the size of this machine would give.
+            "TOUCHSTONE_LOCAL_NODES": "2", "TOUCHSTONE_MEMORY": "4GiB",
+        } | self.extra  # fmt: skip
         return subprocess.Popen(
             [sys.executable, str(_DEPLOY), "--home", str(self.home), *arguments],
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -54,9 +57,8 @@ class Deployed:
 
     def deploy(self, *arguments: str, fails: bool = False) -> str:
         """Run a command of docker/deploy.py to its end; what it said."""
-        with self.start(*arguments) as process:
-            said, _ = process.communicate(timeout=600)
-        assert (process.returncode != 0) == fails, f"deploy.py {' '.join(arguments)}:\n{said[-6000:]}"
+        code, said = ended(self.start(*arguments))
+        assert (code != 0) == fails, f"deploy.py {' '.join(arguments)}:\n{said[-6000:]}"
         return said
 
     def person(self, name: str, *, organise: bool = False) -> Client:
@@ -68,7 +70,7 @@ class Deployed:
             "scopes": ["read", "submit", *(["organise"] if organise else [])],
         }
         argv = ["docker", "exec", "-i", self.container("web"), "python3", "-c", _PEOPLE]
-        done = subprocess.run(argv, input=json.dumps([asked]), check=True, capture_output=True, text=True)
+        done = subprocess.run(argv, input=json.dumps([asked]), check=True, capture_output=True, text=True, timeout=120)
         self.tokens |= json.loads(done.stdout)
         self.clients.append(Client(self.url, self.tokens[name]))
         return self.clients[-1]
@@ -109,11 +111,32 @@ class Deployed:
             for container in self.containers():
                 docker("rm", "--force", "--volumes", container)
             self.deploy("down", "--data")
-        subprocess.run(["rm", "-rf", str(self.home)], check=True)
+        subprocess.run(["rm", "-rf", str(self.home)], check=True, timeout=120)
         assert self.containers() == []
         for kind in ("network", "volume"):
             left = docker(kind, "ls", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
             assert left == "", f"{kind}s left behind: {left}"
+
+
+def refused(deployed: Deployed, user: str) -> str:
+    """What Redis refused to a user since it started."""
+    ask = (
+        "import redis; r = redis.Redis.from_url(open('/run/secrets/broker_url').read())\n"
+        f"print([e['object'] for e in r.acl_log() if e['username'] == {user!r}])"
+    )
+    return docker("exec", deployed.container("web"), "python3", "-c", ask).strip()
+
+
+def ended(process: subprocess.Popen[str], *, seconds: float = _COMMAND_SECONDS) -> tuple[int, str]:
+    """Status and words of a command of docker/deploy.py. One that does not end is killed, and the test told so."""
+    with process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()  # else leaving `with` waits for ever
+            # What it started holds the pipe, and may go on for ever too: only what is there is read.
+            raise AssertionError(f"{process.args!r} did not end within {seconds:.0f} s") from None
+    return process.returncode, said
 
 
 def docker(*arguments: str) -> str:

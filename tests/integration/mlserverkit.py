@@ -50,8 +50,9 @@ def program() -> Path | str:
     for step in steps:
         try:
             done = subprocess.run(step, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            return f"{' '.join(step[1:4])} took more than {_INSTALL_SECONDS} s"
+        except subprocess.TimeoutExpired as error:
+            last = (error.stderr or b"").decode(errors="replace").strip()[-500:]
+            return f"{' '.join(step[1:4])} took more than {_INSTALL_SECONDS} s: {last}"
         if done.returncode != 0:
             return f"{' '.join(step[1:4])} failed: {done.stderr.strip()[-500:]}"
     complete.touch()

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.integration.waiting import joined
+
+_SECONDS = 120.0
 DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
@@ -30,10 +33,7 @@ class Docker:
 
     def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run the docker command; stdout and stderr together."""
-        return subprocess.run(
-            ["docker", *arguments], text=True, input=given, timeout=120, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env={**os.environ, "DOCKER_CONFIG": str(self.folder)}, check=False,
-        )  # fmt: skip
+        return _docker(*arguments, given=given, env={**os.environ, "DOCKER_CONFIG": str(self.folder)})
 
     def build(self, target: str, files: dict[str, bytes], *, config: str = "") -> str:
         """An image of one layer a file, on nothing; its id."""
@@ -62,15 +62,25 @@ class Docker:
             self.run("image", "rm", "--force", self.made.pop())
 
 
+def _docker(*arguments: str, given: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["docker", *arguments], text=True, input=given, timeout=_SECONDS, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=env, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        last = (error.stdout or b"")[-2000:]
+        raise AssertionError(f"docker {' '.join(arguments)} did not end within {_SECONDS:g} s: {last!r}") from None
+
+
 def forget_pulled(host: str) -> None:
     """Remove the images that came from a registry."""
-    form = "{{.Repository}}@{{.Digest}}"
-    listed = subprocess.run(
-        ["docker", "image", "ls", "--digests", "--format", form], capture_output=True, text=True, check=True
-    )
+    listed = _docker("image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}")
+    assert listed.returncode == 0, listed.stdout
     for name in listed.stdout.split():
         if name.startswith(f"{host}/") and not name.endswith("@<none>"):
-            subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=True, timeout=120)
+            removed = _docker("image", "rm", "--force", name)
+            assert removed.returncode == 0, removed.stdout
 
 
 @contextmanager
@@ -96,15 +106,19 @@ def cut_line(port: int, *, after: int) -> Iterator[tuple[int, list[int]]]:
                 if sent[0] >= after:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", port))
+                far = socket.create_connection(("127.0.0.1", port), timeout=30)
+                far.settimeout(None)  # what is pumped may pause for longer
                 pairs = ((near, far, True), (far, near, False))
-                both = [threading.Thread(target=pump, args=(a, b), kwargs={"up": up}) for a, b, up in pairs]
+                both = [
+                    threading.Thread(target=pump, args=(a, b), kwargs={"up": up}, daemon=True) for a, b, up in pairs
+                ]
                 for thread in both:
                     thread.start()
-                threads.append(threading.Thread(target=_close_after, args=(both, near, far)))
+                # A daemon, as the pumps are: one that hangs must not keep the tests from ending.
+                threads.append(threading.Thread(target=_close_after, args=(both, near, far), daemon=True))
                 threads[-1].start()
 
-    server = threading.Thread(target=serve)
+    server = threading.Thread(target=serve, daemon=True)
     server.start()
     try:
         yield listener.getsockname()[1], sent
@@ -112,8 +126,7 @@ def cut_line(port: int, *, after: int) -> Iterator[tuple[int, list[int]]]:
         sent[0] = after
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for thread in [server, *threads]:
-            thread.join(30)
+        joined([server, *threads], f"the line to port {port}, which was cut after {sent[0]} bytes,", seconds=30)
 
 
 def _close_after(pumps: list[threading.Thread], *ends: socket.socket) -> None:

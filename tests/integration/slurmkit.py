@@ -15,7 +15,6 @@ import socket
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -24,7 +23,8 @@ from typing import Self
 
 import psutil
 
-from scripts.processes import spawn, tail
+from scripts.processes import spawn
+from tests.integration.waiting import said, until
 
 NEEDS = ("slurmctld", "slurmd", "munged", "sbatch", "scontrol", "squeue", "scancel")
 NODES = ("n1", "n2")
@@ -99,7 +99,11 @@ class Slurm:
 
     def run(self, *argv: str) -> str:
         """The output of one of Slurm's commands."""
-        done = subprocess.run(argv, env={**os.environ, **self.environ}, capture_output=True, text=True, timeout=60)
+        try:
+            done = subprocess.run(argv, env={**os.environ, **self.environ}, capture_output=True, text=True, timeout=60)
+        except subprocess.TimeoutExpired:
+            log = said([self.folder / "slurmctld.log"])
+            raise AssertionError(f"{' '.join(argv)} did not end within 60 s{log}") from None
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout
 
@@ -123,8 +127,9 @@ class Slurm:
 
     def kill_node(self, name: str) -> None:
         """SIGKILL the daemon and all that runs on the node, as a power cut would."""
-        self._processes[name].send_signal(signal.SIGKILL)
-        self._processes.pop(name).wait()
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        self._wait(name, process)
         steps = [process for process, node in self._steps() if node == name]
         assert steps, f"nothing ran on {name}"
         for process in steps:
@@ -139,13 +144,13 @@ class Slurm:
         """Stop everything. Safe to repeat."""
         with suppress(AssertionError, OSError, subprocess.SubprocessError):
             self.run("scancel", "--quiet", "--user=root", "--signal=KILL", "--full")
-        for name in (*NODES, "slurmctld", "munged"):
-            process = self._processes.pop(name, None)
-            if process is not None:
-                process.kill()
-                process.wait()
-        for process, _ in self._steps():
-            _kill(process)
+        killed = {name: self._processes.pop(name) for name in tuple(self._processes)}
+        for process in killed.values():
+            process.kill()
+        for step, _ in self._steps():
+            _kill(step)
+        for name, process in killed.items():
+            self._wait(name, process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _steps(self) -> list[tuple[psutil.Process, str]]:
@@ -202,12 +207,15 @@ class Slurm:
         self._processes[name] = spawn(argv, log=log, env=env, death=signal.SIGKILL)
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                logs = "\n".join(f"{log.name}:\n{tail(log)}" for log in sorted(self.folder.glob("*.log")))
-                raise AssertionError(f"{what} did not come within {_PATIENCE:g} s\n{logs}")
-            time.sleep(0.1)
+        until(condition, what, seconds=_PATIENCE, logs=sorted(self.folder.glob("*.log")))
+
+    def _wait(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        """For a process that was killed: only one that hangs in the kernel does not end."""
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            log = said([self.folder / f"{name}.log"])
+            raise AssertionError(f"{name} was killed and did not end within {_PATIENCE:g} s{log}") from None
 
 
 def _kill(process: psutil.Process) -> None:

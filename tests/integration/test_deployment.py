@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deploykit import Deployed, docker, next_version, outcome, sandboxes
+from deploykit import Deployed, docker, ended, next_version, outcome, refused, sandboxes
 from livekit import (
     MAIN,
     answers,
@@ -59,6 +59,7 @@ def deployed(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         found.deploy("up", "--no-build")
         yield found
         assert sandboxes(found) == [], "a run's container outlived its run"
+        assert refused(found, "node.node-1") == "[]"
     finally:
         found.remove()
 
@@ -160,7 +161,7 @@ def test_secrets_are_in_files_only_and_nodes_reach_no_database(deployed: Deploye
 
 def test_a_node_may_use_its_queue_and_nothing_else_of_redis(deployed: Deployed) -> None:
     ask = (
-        "import redis; r = redis.Redis.from_url(open('/run/secrets/node_broker_url').read()); print(r.llen('cpu'))\n"
+        "import redis; r = redis.Redis.from_url(open('/run/secrets/node-2-queue').read()); print(r.llen('cpu'))\n"
         "for call in (lambda: r.set('touchstone:1:x', 'y'), lambda: r.lpush('server', 'y'), lambda: r.keys('*'),\n"
         "             lambda: r.publish('/0.celery.pidbox', 'y'), lambda: r.flushall(), lambda: r.config_get('*')):\n"
         "    try:\n        print(call())\n    except redis.exceptions.NoPermissionError:\n        print('refused')\n"
@@ -188,8 +189,8 @@ def test_a_run_outlives_the_restart_of_every_service(
     assert sandboxes(deployed)
     assert {deployed.node_of(submission) for submission in both} == {"node-1", "node-2"}
     restarts = [deployed.start("restart", node) for node in ("node-1", "node-2")]
-    said = [process.communicate(timeout=300)[0] for process in restarts]
-    assert [process.returncode for process in restarts] == [0, 0], said
+    said = [ended(process, seconds=300) for process in restarts]
+    assert [code for code, _ in said] == [0, 0], said
     assert [outcome(team, submission) for submission in both] == [("scored", 1, {_KEY: 1.0})] * 2
     doubled = "SELECT run_id, count(*) FROM evaluations_result GROUP BY 1 HAVING count(*) > 1"
     assert deployed.rows(doubled) == []
@@ -217,12 +218,13 @@ def test_an_upgrade_migrates_under_a_run_and_a_backup_comes_back_elsewhere(
     assert "not empty" in deployed.deploy("restore", str(backup), fails=True)
     _damaged(backup, tmp_path / "damaged", deployed)
 
-    other = Deployed(tmp_path / "other", extra={"TOUCHSTONE_WEB_IMAGE": image})
+    other = Deployed(tmp_path / "other", extra={"TOUCHSTONE_WEB_IMAGE": image, "TOUCHSTONE_LOCAL_NODES": "1"})
     try:
         other.deploy("restore", str(backup))
         client = other.person("participant")
         assert {done.id: (done.status, scores(client, done)) for done in client.submissions(slug)} == before
         assert [(row.rank, row.participant) for row in client.leaderboard(slug, "open", "main").rows] == board
+        other.deploy("rotate", "redis")
         fresh = submit_code(client, slug, code(tmp_path / "fresh"))
         assert outcome(client, fresh) == ("scored", 1, {_KEY: 1.0})
     finally:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 
 import httpx
 from livekit import Live, code, competition, publish, submit_code
 
+from tests.integration.waiting import until
 from touchstone_client.follow import messages
 
 WATCHERS = 14
@@ -23,8 +23,10 @@ def test_streams_are_few_and_starve_nobody(live: Live, tmp_path: Path) -> None:
     client = live.person(name)
     client.join(slug, accept_terms=True)
     sent = submit_code(client, slug, code(tmp_path / "code"))
-    while client.submission(sent.id).status != "queued":
-        time.sleep(0.1)
+    until(
+        lambda: client.submission(sent.id).status == "queued", "the queue, after its check", seconds=120,
+        logs=[live.stack.log(name) for name in ("scheduler", "server")],
+    )  # fmt: skip
     waiting = client.submission(sent.id)
     assert waiting.explanation is not None
     assert "no node has one" in waiting.explanation.why

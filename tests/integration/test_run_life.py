@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from livekit import (
@@ -23,21 +25,25 @@ from livekit import (
     submit_code,
 )
 
+from tests.integration.waiting import until
 from touchstone_client import types as t
 from touchstone_client.sdk import Client
 
 _PATIENCE = 120.0
+#: What who cancels is promised: so long after they asked the sandbox is gone and the run is cancelled.
+_CANCEL_SECONDS = 2.0
+#: The promise is for a node that has a processor for its work: it looks once a second, and the rest takes a third of
+#: one. Where more wants to run than there are processors, as on a machine of CI with two of them, each step (the
+#: request, the look at the lease, the end of the container, the report) first waits for its turn.
+_LOADED_SECONDS = 2.0
 #: Loads for six seconds, then answers one question a second.
 _SLOW_START = MAIN.replace(
     "import numpy", "import time\nprint('loading', flush=True)\ntime.sleep(6)\nimport numpy"
 ).replace("    p = ", "    print('asked', flush=True)\n    time.sleep(1.0)\n    p = ")
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.1)
+def _until(live: Live, condition: Callable[[], bool], what: str) -> None:
+    until(condition, what, seconds=_PATIENCE, logs=sorted((live.stack.var / "log").glob("*.log")))
 
 
 def _events(client: Client, sent: t.Submission) -> list[t.Event]:
@@ -54,6 +60,20 @@ def _containers(docker: str, run: str) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
 
+def _gone_at(docker: str, run: str, *, since: datetime) -> list[datetime]:
+    """When the daemon removed containers of a run, as it recorded it."""
+    argv = [docker, "events", "--since", f"{since.timestamp():.6f}", "--until", f"{time.time():.6f}"]
+    argv += ["--filter", f"label=touchstone.run={run}", "--filter", "event=destroy", "--format", "{{.TimeNano}}"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [datetime.fromtimestamp(int(line) / 1e9, UTC) for line in said.split()]
+
+
+def _run_of(live: Live) -> str:
+    """The run that the node has."""
+    (run,) = {path.name.partition("~")[0] for path in (live.stack.var / "node" / "runs").iterdir()}
+    return run
+
+
 def test_a_container_is_taken_over_by_the_worker_that_replaces_a_killed_one(
     live: Live, docker_node: str, tmp_path: Path
 ) -> None:
@@ -68,11 +88,11 @@ def test_a_container_is_taken_over_by_the_worker_that_replaces_a_killed_one(
     assert worker is not None
 
     sent = client.submit(slug, "open", image=image, kind="container")
-    _until(lambda: _in_stage(client, sent, "sample"), "the sample")
-    (run,) = {path.name.partition("~")[0] for path in (live.stack.var / "node" / "runs").iterdir()}
+    _until(live, lambda: _in_stage(client, sent, "sample"), "the sample")
+    run = _run_of(live)
     before = _containers(docker_node, run)
     os.kill(worker, signal.SIGKILL)
-    _until(lambda: _in_stage(client, sent, "sample", attempt=2), "the second attempt")
+    _until(live, lambda: _in_stage(client, sent, "sample", attempt=2), "the second attempt")
     after = _containers(docker_node, run)
     done = ended(client, sent)
     remove_image(image)
@@ -98,20 +118,32 @@ def test_a_cancelled_run_ends_at_once(live: Live, sandbox: str, tmp_path: Path) 
     sent = submit_code(
         client, slug, code(tmp_path / "code", MAIN.replace("    p = ", "    import time\n    time.sleep(9)\n    p = "))
     )
-    _until(lambda: _in_stage(client, sent, "sample"), "the sample")
+    _until(live, lambda: _in_stage(client, sent, "sample"), "the sample")
 
+    run, docker = _run_of(live), shutil.which("docker") if sandbox == "docker" else None
+    if docker is not None:
+        _until(live, lambda: _containers(docker, run) != [], "the container")
+    loaded = os.getloadavg()[0] > (os.cpu_count() or 1)
+
+    # By what is recorded, not by when somebody looks. All clocks are this machine's.
+    asked = datetime.now(UTC)
     client.cancel(sent.id)
     done = ended(client, sent)
 
     assert done.status == "cancelled"
     events = _events(client, done)
-    asked = next(e for e in events if e.kind == "note" and "asked to cancel" in e.message)
-    assert events.index(asked) < len(events) - 1
     assert events[-1].data["to"] == "cancelled"
-    took = (events[-1].at - asked.at).total_seconds()
-    print(f"cancelled after {took:.2f} s")
-    # Its judge slept for nine seconds in one question: it was killed, not waited for.
-    assert took < 9
+    assert any(e.kind == "note" and "asked to cancel" in e.message for e in events[:-1])
+    recorded = [events[-1].at]
+    if docker is not None:
+        assert _containers(docker, run) == []
+        recorded += _gone_at(docker, run, since=asked)
+        assert len(recorded) == 2
+        assert recorded[1] <= recorded[0], "the run was told as cancelled while its container was still there"
+    took = [(at - asked).total_seconds() for at in recorded]
+    print(f"cancelled after {took} s")
+    # Its model slept for nine seconds in one question: it was killed, not waited for.
+    assert max(took) <= _CANCEL_SECONDS + (_LOADED_SECONDS if loaded or os.environ.get("CI") else 0.0), took
 
 
 def test_the_log_appears_while_the_run_goes_on(live: Live, sandbox: str, tmp_path: Path) -> None:
@@ -122,7 +154,7 @@ def test_the_log_appears_while_the_run_goes_on(live: Live, sandbox: str, tmp_pat
         "    p = ", "    import time\n    print(len(x), 'asked', flush=True)\n    time.sleep(0.8)\n    p = "
     )
     sent = submit_code(client, slug, code(tmp_path / "code", main))
-    _until(lambda: "asked" in client.log(sent.id), "the log")
+    _until(live, lambda: "asked" in client.log(sent.id), "the log")
 
     assert client.submission(sent.id).status == "running"
     done = ended(client, sent)
@@ -141,7 +173,7 @@ def test_a_prediction_file_does_not_wait_behind_a_long_run(live: Live, sandbox: 
     client.join(slug, accept_terms=True)
     slow = MAIN.replace("    p = ", "    import time\n    time.sleep(1.5)\n    p = ")
     long = submit_code(client, slug, code(tmp_path / "code", slow))
-    _until(lambda: _in_stage(client, long, "sample"), "the sample")
+    _until(live, lambda: _in_stage(client, long, "sample"), "the sample")
     file = tmp_path / "answers.csv"
     file.write_text(answers(wrong=4))
 

@@ -41,6 +41,11 @@ app.conf.update(
         "socket_timeout": 3,
         "max_retries": 0,
         "visibility_timeout": 86_400,
+        # What the server has taken, apart from the nodes' list: an entry is put back to the queue that it names, by
+        # whoever finds it there.
+        "unacked_key": "server.unacked",
+        "unacked_index_key": "server.unacked_index",
+        "unacked_mutex_key": "server.unacked_mutex",
     },
     timezone="UTC",
     enable_utc=True,

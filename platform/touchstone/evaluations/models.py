@@ -64,8 +64,9 @@ class Run(models.Model):
     `reported_attempt` is the attempt whose report was taken, so a repeated report is known as such.
 
     `kind`, `cpus`, `memory`, `gpus` are what a node must have for it; `lane`, `priority`, `turn`, `share` its place in
-    the queue (`services/queueing.py`); they are kept here so that a claim reads one table. `avoid`: a node that failed
-    it, and gets it again only if no other can take it, or none has until `avoid_until`.
+    the queue (`services/queueing.py`), `charge` what that costs its share (`shares.py`); they are kept here so that a
+    claim reads one table. `avoid`: a node that failed it, and gets it again only if no other can take it, or none has
+    until `avoid_until`.
 
     `sample_log` is what it wrote before it met any secret input, `log` what it wrote then. `sample_end` and `log_end`
     count the characters ever added to them, and `log_epoch` rises when they begin anew: a reader who knows these
@@ -81,6 +82,7 @@ class Run(models.Model):
     priority = models.SmallIntegerField(default=0, db_default=0)
     turn = models.FloatField(default=0, db_default=0)
     share = models.BigIntegerField(default=0, db_default=0, help_text="Key of the user whose turn it takes.")
+    charge = models.FloatField(default=0, db_default=0, help_text="Seconds that it counts for in its share.")
     cpus = models.FloatField(default=0, db_default=0)
     memory = models.BigIntegerField(default=0, db_default=0, help_text="Bytes.")
     gpus = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -139,6 +141,22 @@ class Run(models.Model):
                 name="run_deadline",
             ),
         ]
+
+
+class QueueTurn(models.Model):
+    """How far fair queueing is (`shares.py`), in each class of runs: its clock, and where each person's next run comes.
+
+    `share` is the key of a user, and 0 for the clock; `at` is None until the first run draws its turn.
+    """
+
+    queue = models.CharField(max_length=20)
+    lane = models.PositiveSmallIntegerField(choices=Lane)
+    priority = models.SmallIntegerField()
+    share = models.BigIntegerField()
+    at = models.FloatField(null=True, help_text="Seconds of service.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["queue", "lane", "priority", "share"], name="queue_turn_unique")]
 
 
 class RunEvent(models.Model):

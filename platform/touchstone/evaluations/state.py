@@ -8,6 +8,7 @@ Every state that is not final has a deadline; when it passes, the sweeper acts.
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,8 @@ from django.db import transaction
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound
 from touchstone.evaluations.events import event_add
-from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.models import Lane, Run, RunStatus
+from touchstone.evaluations.shares import spent_of, turn_settle
 
 S = RunStatus
 
@@ -75,8 +77,24 @@ def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Ru
             setattr(row, name, value)
             setattr(run, name, value)
         row.save(update_fields=list(changes))
+        if to in FINAL:
+            _settle(row, RunStatus(before), moment)
         event_add(run=row, kind="status", message=reason, data={"from": str(before), "to": str(to)}, at=moment)
     return row
+
+
+def _settle(run: Run, before: RunStatus, moment: datetime) -> None:
+    """Have its share charged what the run took, after the commit: runs of one person may end at once.
+
+    Lost only with the process, and then the share is charged what the run might have taken. A file that was read has
+    taken what it is charged.
+    """
+    began = before == RunStatus.RUNNING and run.started_at is not None
+    if run.charge == 0 or (began and run.lane == Lane.QUICK):
+        return
+    took = (moment - run.started_at).total_seconds() if began and run.started_at is not None else 0.0
+    settle = functools.partial(turn_settle, run_id=run.pk, spent=spent_of(began=began, seconds=took))
+    transaction.on_commit(settle, robust=True)
 
 
 def _timing(run: Run, to: RunStatus, moment: datetime) -> dict[str, Any]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import DataError, transaction
-from django.db.models import Q
 
 from runners.contract import ImagePull
 from runners.spec.images import DIGEST, MANIFESTS
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import Participation
 from touchstone.core.clock import now
-from touchstone.core.errors import Conflict, NotAllowed, NotFound, TooOften, UserError
+from touchstone.core.errors import Conflict, NotAllowed, NotFound, UserError
 from touchstone.core.text import clean
-from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.models import Run
 from touchstone.registry import client
 from touchstone.registry.charges import blob_charge, blobs_hold, blobs_release, blobs_weigh, size_checked
 from touchstone.registry.grants import NODE, node_key
@@ -137,28 +136,9 @@ def image_accept(*, participation: Participation, image: str) -> str:
             raise _refused(f"{image[:100]!r} names an image of a node's engine; here nodes take none.", _PUSH)
         return image
     _check_place(participation, reference)
-    _check_often(participation)
     if _known(participation, reference) is None:
         _look_up(participation, reference)
     return str(reference)
-
-
-def _check_often(participation: Participation) -> None:
-    """Checks of images cost minutes, and those that fail take no quota: so they have limits of their own."""
-    recent = Run.objects.filter(
-        submission__participation__user=participation.user_id, submission__kind="container",
-        submission__created_at__gt=now() - timedelta(days=1),
-    )  # fmt: skip
-    broken = Q(status=RunStatus.FAILED, code__in=("check_broken", "check_time"))
-    waiting = recent.filter(status__in=(RunStatus.RECEIVED, RunStatus.CHECKING)).count()
-    spent = waiting + recent.filter(Q(status=RunStatus.REJECTED) | broken).count()
-    if waiting >= settings.TOUCHSTONE_IMAGE_CHECKS_AT_ONCE:
-        raise TooOften(f"{waiting} images of yours still wait for their check.", "Submit again when they are done.")
-    if spent >= settings.TOUCHSTONE_IMAGE_CHECKS_PER_DAY:
-        raise TooOften(
-            f"The check refused {spent - waiting} images of yours within a day, which is as many as it looks at.",
-            "Build the image as the guide to submitting containers says, and submit it tomorrow.",
-        )
 
 
 def _check_place(participation: Participation, reference: Reference) -> None:

@@ -20,6 +20,7 @@ from touchstone.core.errors import Conflict, NotAllowed, QuotaExceeded, TooLarge
 from touchstone.core.storage import BlobInfo, blob_open, blob_put
 from touchstone.core.text import clean
 from touchstone.evaluations.services import check_schedule, run_receive, spec_of
+from touchstone.submissions.allowance import check_allowed
 from touchstone.submissions.models import Submission, Upload
 from touchstone.submissions.selectors import Quota, quota
 from touchstone.submissions.uploads import upload_complete, upload_create, upload_part_put
@@ -64,9 +65,7 @@ def submission_create(
     _check_window(phase, now())
     limit = _check_kind(phase, kind)
     _check_source(kind, upload, file, image)
-    _check_quota(
-        quota(participation=participation, phase=phase), phase
-    )  # before bytes are stored; again under the lock
+    _check_counts(user, participation, phase, kind, image)  # before bytes are stored; again under the lock
     # Later than at import: the registry's app builds on this one.
     from touchstone.registry.services import image_accept
 
@@ -78,9 +77,8 @@ def submission_create(
         known = _known(participation, idempotency_key, phase, kind)
         if known is not None:
             return known
-        moment = now()
-        _check_window(phase, moment)
-        _check_quota(quota(participation=participation, phase=phase, at=moment), phase)
+        _check_window(phase, now())
+        _check_counts(user, participation, phase, kind, image, lock=True)
         submission = Submission.objects.create(
             participation=participation, phase=phase, kind=kind, files=_files(kind, artifact.blob),
             image=artifact.image, message=clean(message.strip(), limit=500), source=source,
@@ -169,6 +167,17 @@ def _check_source(kind: str, upload: Upload | None, file: File[Any] | None, imag
             "Write HOST/COMPETITION/YOU/NAME@sha256:… as `touchstone image push` prints it; a tag may be moved.",
             "image",
         )
+
+
+def _check_counts(
+    user: User, participation: Participation, phase: Phase, kind: str, image: str, *, lock: bool = False
+) -> None:
+    """Whether one more may be sent, and checked. `lock`: as `check_allowed` has it."""
+    from touchstone.registry.names import reference_parse  # as above
+
+    _check_quota(quota(participation=participation, phase=phase), phase)
+    if not image or reference_parse(image=image) is not None:  # a check does not look at a node's own images
+        check_allowed(user=user, kind=kind, lock=lock)
 
 
 def _check_quota(used: Quota, phase: Phase) -> None:

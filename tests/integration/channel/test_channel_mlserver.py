@@ -16,11 +16,13 @@ import pytest
 
 from runners.channel import bridging
 from runners.channel.client import OipClient
-from runners.channel.errors import ServerError
+from runners.channel.errors import ChannelTimeout, ServerError
 from runners.channel.listener import SOCKET_NAME, Listener
 from runners.channel.oip import Expected
+from scripts.processes import spawn, stop
 from tests.conftest import need
 from tests.integration import mlserverkit
+from tests.integration.waiting import said
 
 CLIENT = Path(__file__).parents[3] / "client"
 Y = Expected("y", (4, 2), ("FP32", "FP64"))
@@ -46,27 +48,34 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OipClient
             bridge = [sys.executable, "-m", "touchstone_client.bridge", "--port", str(port), "--model", "theirs"]
         else:
             bridge = [str(bridging.program()), str(port)]
-        process = subprocess.Popen(
-            [*bridge, "--", str(found), "start", "."], cwd=folder,
+        log = tmp_path / "mlserver.log"
+        process = spawn(
+            [*bridge, "--", str(found), "start", "."], log=log, cwd=folder,
             env={
                 "PATH": os.environ["PATH"], "PYTHONPATH": str(CLIENT) if request.param == "python" else "",
                 "HOME": str(tmp_path), "TOUCHSTONE_SOCKET": str(listener.folder / SOCKET_NAME),
             },
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
         def alive() -> None:
-            assert process.poll() is None, "MLServer ended"
+            assert process.poll() is None, f"MLServer ended{said([log])}"
 
         made = OipClient(listener, alive=alive, model="model" if request.param == "python" else "theirs")
         try:
-            made.wait_ready(time.monotonic() + 60)
+            try:
+                made.wait_ready(time.monotonic() + 60)
+            except ChannelTimeout as error:
+                pytest.fail(f"MLServer was not ready within 60 s: {error}{said([log])}", pytrace=False)
             yield made
         finally:
             made.close()
             listener.close()
-            if process.poll() is None:
-                assert process.wait(20) == 0
+            try:
+                assert process.wait(20) == 0, f"MLServer failed{said([log])}"
+            except subprocess.TimeoutExpired:
+                pytest.fail(f"MLServer did not end within 20 s after its line was cut{said([log])}", pytrace=False)
+            finally:
+                stop(process)
 
 
 def test_our_client_falls_back_to_json_tensors(client: OipClient) -> None:

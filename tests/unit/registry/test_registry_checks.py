@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ from touchstone.evaluations.intake import IntakeBroken, IntakeReport
 from touchstone.evaluations.models import Run, RunStatus
 from touchstone.evaluations.services import checks, run_check
 from touchstone.registry import checks as pushed
+from touchstone.registry import client
 from touchstone.registry.models import PushedImage
-from touchstone.registry.services import image_accept, image_record
+from touchstone.registry.services import image_record
 from touchstone.submissions.models import Submission
+from touchstone.submissions.services import submission_create
 
 pytestmark = pytest.mark.django_db
 HOST = "127.0.0.1:5000"
@@ -150,26 +151,12 @@ def test_a_check_out_of_time_ends_with_its_own_reason(alice: Participation, monk
     assert (run.status, run.code, run.checks, run.counts_quota) == (RunStatus.FAILED, "check_time", 1, False)
 
 
-@pytest.mark.parametrize(
-    ("status", "count", "hours", "refused"),
-    [
-        (RunStatus.RECEIVED, 5, 0, True),
-        (RunStatus.RECEIVED, 4, 0, False),
-        (RunStatus.REJECTED, 30, 0, True),
-        (RunStatus.REJECTED, 30, 25, False),
-        (RunStatus.SCORED, 40, 0, False),
-    ],
-)
-def test_what_one_person_may_have_checked(
-    alice: Participation, status: RunStatus, count: int, hours: int, refused: bool
+def test_an_image_is_not_looked_up_for_who_had_too_much_checked(
+    alice: Participation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(count):
-        run = received(alice, 1, status=status)
-        sent = run.submission.created_at - timedelta(hours=hours)
-        Submission.objects.filter(pk=run.submission_id).update(created_at=sent)
+    for _ in range(5):
+        received(alice, 1)
+    monkeypatch.setattr(client, "manifest_get", lambda **_: pytest.fail("the registry was asked"))
 
-    if refused:
-        with pytest.raises(TooOften):
-            image_accept(participation=alice, image=name(1))
-    else:
-        assert image_accept(participation=alice, image=name(1)) == name(1)
+    with pytest.raises(TooOften):
+        submission_create(user=alice.user, phase=phase_of(alice.competition), kind="container", image=name(2))

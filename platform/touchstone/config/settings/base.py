@@ -209,7 +209,7 @@ TOUCHSTONE_REGISTRY_PULL_HOST = env.str("TOUCHSTONE_REGISTRY_PULL_HOST", default
 TOUCHSTONE_REGISTRY_SECRETS = env.str("TOUCHSTONE_REGISTRY_SECRETS", default=str(VAR / "secrets" / "registry"))
 TOUCHSTONE_REGISTRY_QUOTA = env.int("TOUCHSTONE_REGISTRY_QUOTA", default=20 * 2**30)
 TOUCHSTONE_REGISTRY_IMAGES = env.int("TOUCHSTONE_REGISTRY_IMAGES", default=200)
-# One person's images: whose check waits or is made, and whose check refused them within a day.
+# One person's images, archives and models: whose check waits or is made, and whose check refused them within a day.
 TOUCHSTONE_IMAGE_CHECKS_AT_ONCE = 5
 TOUCHSTONE_IMAGE_CHECKS_PER_DAY = env.int("TOUCHSTONE_IMAGE_CHECKS_PER_DAY", default=30)
 # Whether a submission may name an image of the node's own engine: for one machine whose people trust each other.

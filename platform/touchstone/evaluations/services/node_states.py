@@ -21,7 +21,7 @@ _OWN = frozenset({"no_engine", "no_container_engine", "runtime_missing", "engine
 #: The server's own words about a node that fell silent: an outage of ours looks the same, so they prove nothing.
 _UNPROVEN = frozenset({"node_lost", "node_hung"})
 #: Not a node's fault, for a participant may name an image that no node holds; but another node may hold it.
-_ELSEWHERE = frozenset({"image_missing", "image_gone", IMAGE_PULL})
+_ELSEWHERE = frozenset({"image_missing", "image_gone", "no_bridge", IMAGE_PULL})
 _KEPT = 10
 
 

@@ -1,9 +1,8 @@
 """The order in which queued runs start. The decision and its reasons: docs/adr/0004-fair-queue.md.
 
-Start-time fair queueing: when a run enters the queue it draws a `turn`, a time in seconds of service. A person's next
-run comes as much later as their last one may take, and nobody's first run before what is being served now. So someone
-with fifty runs alternates with someone who has one, and nobody waits longer because others sent more. The turn is
-drawn once; who is first, and at which place, is then a matter of one index.
+Start-time fair queueing: when a run enters the queue it draws a `turn` (`shares.py`). So someone with fifty runs
+alternates with someone who has one, and nobody waits longer because others sent more. The turn moves only when one's
+own runs end; who is first, and at which place, is a matter of one index.
 """
 
 from __future__ import annotations
@@ -14,26 +13,23 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from touchstone.competitions.models import Phase
 from touchstone.core.clock import now
 from touchstone.evaluations.events import event_add
 from touchstone.evaluations.fitness import Capabilities, capabilities, fit_filter, lane_of, nodes_active, size_filter
 from touchstone.evaluations.models import Lane, Node, Run, RunStatus
+from touchstone.evaluations.shares import LET_THROUGH, turn_draw
 from touchstone.evaluations.state import run_lock
 from touchstone.submissions.models import Submission
 
 #: Within one queue and lane. The index `run_claim` has the same columns.
 ORDER = ("-priority", "turn", "queued_at", "id")
-#: Higher than any phase can have: a run that others' priority kept waiting too long.
-LET_THROUGH = 11
 #: So many prediction files in a row, then a node that takes both kinds takes a long run, if one waits.
 QUICK_BURST = 20
 #: What a prediction file counts for, in the seconds that limits of other runs are given in.
 _QUICK_SECONDS = 1.0
-_LOCK = 0x7475726E
 
 
 def needs_of(*, submission: Submission) -> dict[str, Any]:
@@ -49,35 +45,14 @@ def needs_of(*, submission: Submission) -> dict[str, Any]:
 
 
 def place_of(*, run: Run) -> dict[str, Any]:
-    """Priority, share and turn for a run that enters its queue. Inside a transaction, with the run's row locked."""
+    """Priority, share, turn and charge for a run that enters its queue. Inside a transaction, with its row locked."""
     phase, share = run.submission.phase, run.submission.participation.user_id
-    peers = Run.objects.filter(queue=run.queue, lane=run.lane, priority=phase.priority)
-    with connection.cursor() as cursor:  # two runs of one person at once draw their turns one after the other
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, share % 2**31])
-    # Those that have ended count too: else whoever sends one run at a time would always be a newcomer, and go before
-    # those who wait. A run that was withdrawn before it began took nothing from anybody.
-    counted = Q(status__in=(RunStatus.QUEUED, RunStatus.RUNNING)) | Q(started_at__isnull=False)
-    own = peers.filter(counted, share=share).exclude(pk=run.pk)
-    last = own.aggregate(last=Max("turn"))["last"]
-    turn = _served(peers)
-    if last is not None:
-        turn = max(turn, last + _cost(run, phase))
-    return {"priority": phase.priority, "share": share, "turn": turn}
-
-
-def _served(peers: QuerySet[Run]) -> float:
-    """The turn that is being served: no newcomer comes before it, and none must come after what waits.
-
-    The highest that ever began never falls, whatever ends. What was passed over, for want of a node, waits below it.
-    """
-    begun = peers.filter(started_at__isnull=False).aggregate(turn=Max("turn"))["turn"]
-    waits = peers.filter(status=RunStatus.QUEUED).aggregate(turn=Min("turn"))["turn"]
-    known = [turn for turn in (begun, waits) if turn is not None]
-    return float(min(known)) if known else 0.0
+    drawn = turn_draw(run=run, share=share, priority=phase.priority, seconds=_cost(run, phase))
+    return {"priority": phase.priority, "share": share, **drawn}
 
 
 def _cost(run: Run, phase: Phase) -> float:
-    """Seconds that a run may take: what a participant takes from the others, and cannot understate."""
+    """Seconds that a run may take: known, and not understated by anybody. What it took is settled when it ends."""
     if run.lane == Lane.QUICK:
         return _QUICK_SECONDS
     return float(phase.competition.spec["submission"]["resources"]["time"])
