@@ -11,6 +11,7 @@ import logging
 import mmap
 import multiprocessing
 import os
+import socket
 import time
 import traceback
 from functools import lru_cache
@@ -59,10 +60,15 @@ app.conf.update(
     worker_concurrency=slots_of() + 1,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"visibility_timeout": 86400},
+    broker_transport_options={
+        "visibility_timeout": 86400,
+        # A host that loses power says no goodbye: after a minute of silence the connection counts as lost.
+        "socket_keepalive": True,
+        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3},
+    },
     worker_hijack_root_logger=False,
-    # Whoever shares the queue may order about who listens. Where others share it, switch it off; but then a worker
-    # that is busy while Redis dies does not notice, and has to be started again.
+    # Whoever shares the queue may order about who listens. Where others share it, switch it off; then a worker whose
+    # processes are all busy while Redis dies notices once one of them has time again.
     worker_enable_remote_control=setting("TOUCHSTONE_REMOTE_CONTROL") != "0",
 )
 

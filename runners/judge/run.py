@@ -22,7 +22,7 @@ from runners.judge.environment import environment
 from runners.judge.livelog import LiveLog, text
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
-from runners.judge.sample import Pace, duration, estimate, too_slow, try_sample
+from runners.judge.sample import Pace, asks, duration, estimate, too_slow, try_sample
 from runners.judge.submission import Startable, only_file, prepare
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel, open_model
@@ -238,7 +238,9 @@ def _smoke(
             "The competition's sample is not public, so the log of its questions is no more open than the rest."
         )
     with record.stage("sample"):
-        pace = try_sample(model, sample.inputs, split.inputs, limit=spec.resources.time)
+        items = split.inputs.shape[0]
+        asked = items + asks(spec, model, items=items)[1]
+        pace = try_sample(model, sample.inputs, split.inputs, limit=spec.resources.time, asked=asked)
     if spec.sample.visibility == "public":
         outcome.sample_log = log.end_of_public()
     return pace

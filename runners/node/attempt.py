@@ -27,8 +27,12 @@ log = structlog.get_logger(__name__)
 _RENEW_S = 1.0
 _FLUSH_S = 0.5
 _LOOK_S = 0.25
-#: Beyond the run's own limit, for metrics the judge computes by itself; less than the server's own margin (600 s).
+#: Beyond the run's own limit, for metrics the judge computes by itself.
 _JUDGE_MARGIN_S = 480.0
+#: What the server gives a claimed run beyond its own limit, less what a report may take: no attempt lasts longer.
+_SERVER_MARGIN_S = 600.0 - 30.0
+#: A run waits so long for room on its node. Then it goes back to its place in the queue: another node may have room.
+_ROOM_PATIENCE_S = 60.0
 _MOST_EVENTS = 5000
 #: A server that restarts must not cost a run its history, nor its score for the sake of that.
 _EVENTS_PATIENCE_S = 120.0
@@ -59,6 +63,8 @@ class Attempt:
     ledger: Ledger | None = None
     gpus: tuple[str, ...] = ()
     fault: str = ""
+    _claimed: float = field(default_factory=time.monotonic)
+    _crowded: bool = False
     _pending: list[RunEvent] = field(default_factory=list)
     _number: int = 0
     _tried: int = 0
@@ -83,12 +89,12 @@ class Attempt:
         finally:
             self._forget()
             shutil.rmtree(folder, ignore_errors=True)
-            if self.ledger is not None:
+            if self.ledger is not None and not self._crowded:  # else it keeps its place, until this process has another
                 self.ledger.leave()
             self.cache.trim()
 
     def _give_back(self, result: RunResult) -> None:
-        """A cluster had no room in time: nobody's fault, so the run goes back to its place and loses no attempt."""
+        """Node or cluster had no room in time: nobody's fault; the run goes back to its place and loses no attempt."""
         self.fault = ""
         self.client.release(self.spec.run, self.spec.attempt)
         log.info("given back", run=self.spec.run, attempt=self.spec.attempt, why=result.message)
@@ -145,11 +151,19 @@ class Attempt:
             raise _Cancelled
 
     def _wait_for_room(self) -> float:
-        """Seconds until the runs of this node leave room for this one; the lease is kept meanwhile."""
+        """Seconds until the runs of this node leave room for this one; the lease is kept meanwhile.
+
+        Raises `RetryableError` where they do not in time: the run's deadline at the server does not wait.
+        """
         if self.ledger is None or self.ledger.admit(self.spec):
             return 0.0
         started = time.monotonic()
+        until = min(started + _ROOM_PATIENCE_S, self._claimed + _SERVER_MARGIN_S - _JUDGE_MARGIN_S)
         while not self.ledger.admit(self.spec):
+            if time.monotonic() >= until:
+                self._crowded = True
+                self._say("The runs of this node left no room for this one; it goes back to its place in the queue.")
+                raise RetryableError("the runs of this node left no room in time", code=NO_CAPACITY)
             self._hold()
             time.sleep(_LOOK_S)
         return time.monotonic() - started
@@ -158,6 +172,7 @@ class Attempt:
         resources = self.spec.resources
         deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
         deadline += self.engine.patience if self.engine is not None else 0.0  # what a cluster's queue may take
+        deadline = min(deadline, self._claimed + resources.time + resources.start + _SERVER_MARGIN_S)
         judge = JudgeProcess(
             spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory, lasting=self.lasting,
             gpus=self.gpus, ledger=self.ledger,
@@ -182,6 +197,9 @@ class Attempt:
             judge.kill()
             if not ended:
                 self._reap()
+
+    def _say(self, text: str) -> None:
+        self._note(RunEvent(at=datetime.now(UTC).isoformat(timespec="milliseconds"), kind="note", message=text))
 
     def _note(self, event: RunEvent) -> None:
         """Keep an event until it is sent. Each has a number, so that one that arrives twice is known again."""

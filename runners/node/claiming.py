@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from runners.spec.models import SubmissionKind
 log = structlog.get_logger(__name__)
 
 _GPU_QUEUE = "gpu"
+#: So long, at most, a node claims nothing for the sake of a run that it had no room for; another may have taken it.
+_CROWDED_S = 60.0
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Claiming:
                 slots.miss()
                 return done + self._quick(rooms)
             with slot:
-                done += sum(self._drain(queue) for queue in settings.queues)
+                done += self._drain()
             if slots.missed() == before:
                 break  # else a nudge came in between and found no slot
         return done
@@ -65,24 +69,46 @@ class Claiming:
             queues = [queue for queue in self.settings.queues if queue != _GPU_QUEUE]
             return sum(self._perform(queue, (SubmissionKind.PREDICTIONS,)) for queue in queues)
 
-    def _drain(self, queue: str) -> int:
-        if queue != _GPU_QUEUE:
-            return self._perform(queue, None)
+    def _drain(self) -> int:
+        """One run of each queue in turn until all are empty: a long queue must not keep the others waiting."""
         done = 0
-        while (taken := self._one_on_a_device()) > 0:
-            done += taken
+        try:
+            while (taken := sum(self._one(queue) for queue in self.settings.queues)) > 0:
+                done += taken
+                self._wait_for_room()
+        finally:
+            self.ledger.leave()  # a run that went back for want of room kept its place until here
         return done
 
-    def _one_on_a_device(self) -> int:
-        """A run of the gpu queue is claimed only by who has a device for it."""
+    def _one(self, queue: str) -> int:
+        """A run of the gpu queue is claimed only by who has a device for it.
+
+        While a run waits for room, others would only wait behind it: nothing is claimed but what needs none.
+        """
+        room = self.ledger.is_open()
+        if queue != _GPU_QUEUE:
+            return self._perform(queue, None if room else (SubmissionKind.PREDICTIONS,), most=1)
+        if not room:
+            return 0
         with self._device() as device:
             return 0 if device is None else self._perform(_GPU_QUEUE, None, devices=(device,), most=1)
+
+    def _wait_for_room(self) -> None:
+        """A run that went back for want of room is first in its queue: claimed at once, it would go back again."""
+        until = time.monotonic() + _CROWDED_S
+        while self.ledger.is_crowded() and time.monotonic() < until and not self.stopping():
+            time.sleep(_LOOK_S)
 
     @contextmanager
     def _device(self) -> Iterator[str | None]:
         try:
             ours = self.engine is None or self.engine.devices is None
-            lease = gpus.lease(self.settings.directory / "gpus", self.devices, ours=ours)
+            lease = gpus.lease(
+                self.settings.directory / "gpus",
+                self.devices,
+                shared=self.settings.gpu_locks if ours else None,
+                ours=ours,
+            )
         except RetryableError as error:
             log.error("no device leased", error=error.message)
             lease = None

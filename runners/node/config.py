@@ -17,6 +17,7 @@ class NodeConfig:
     """`directory` holds the cache and the working folders of runs; `judge_memory` is in bytes.
 
     `slots`: long runs at once. `cpus` and `memory` (bytes): what their sandboxes may use together; None: the machine's.
+    `gpu_locks`: folder of this host, by which its nodes tell each other which devices they use.
     """
 
     url: str
@@ -30,6 +31,7 @@ class NodeConfig:
     slots: int = 1
     cpus: float | None = None
     memory: int | None = None
+    gpu_locks: Path = Path("/run/lock/touchstone")
 
     @property
     def lasting(self) -> Path:
@@ -60,6 +62,7 @@ class NodeConfig:
             slots=slots_of(environ),
             cpus=_number(environ, "TOUCHSTONE_CPUS"),
             memory=_size(memory) if (memory := environ.get("TOUCHSTONE_MEMORY")) else None,
+            gpu_locks=Path(environ.get("TOUCHSTONE_GPU_LOCKS") or cls.gpu_locks).absolute(),
         )
 
 

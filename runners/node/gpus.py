@@ -1,7 +1,7 @@
 """Devices of this node: found by `nvidia-smi`, and leased so that no two runs ever share one.
 
-A lease is a lock on a file of the device's name below the node's folder. The kernel lets go of it when the process
-that holds it ends, however it ends.
+A lease is a lock on a file of the device's name below the node's folder, and on one in a folder that all nodes of the
+host share. The kernel lets go of it when the process that holds it ends, however it ends.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 import structlog
 
 from runners.contract import GpuInfo
 from runners.errors import RetryableError
+from runners.node.locks import host_lock
 
 log = structlog.get_logger(__name__)
 
@@ -82,39 +84,61 @@ def _gpu(line: str) -> GpuInfo:
 class Lease:
     """One device, ours until `close` or the end of this process."""
 
-    def __init__(self, uuid: str, handle: IO[str]) -> None:
+    def __init__(self, uuid: str, locks: ExitStack) -> None:
         self.uuid = uuid
-        self._handle = handle
+        self._locks = locks
 
     def close(self) -> None:
         """Let the device go. Safe to repeat."""
-        self._handle.close()
+        self._locks.close()
 
 
-def lease(folder: Path, gpus: Collection[GpuInfo], *, ours: bool = True) -> Lease | None:
+def lease(folder: Path, gpus: Collection[GpuInfo], *, shared: Path | None = None, ours: bool = True) -> Lease | None:
     """A device that nobody has, or None. One that foreign processes use is left alone, and said to be.
 
-    `ours`: they are devices of this machine; who uses those of a cluster is the cluster's to know.
+    `folder` is the node's own; `shared` that of all nodes of this host. Where the latter cannot be used, the log says
+    why, and other nodes are not known of. `ours`: they are devices of this machine; who uses those of a cluster is the
+    cluster's to know.
 
     Raises `RetryableError` where nvidia-smi cannot tell who uses them.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for gpu in gpus:
-        handle = (folder / f"{gpu.uuid}.lock").open("a")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as locks:
+            if not _locked(locks, folder, shared, f"{gpu.uuid}.lock"):
+                continue
             foreign = users(gpu.uuid) if ours else []
-        except BlockingIOError:
-            handle.close()
-            continue
-        except BaseException:
-            handle.close()
-            raise
-        if not foreign:
-            return Lease(gpu.uuid, handle)
-        handle.close()
+            if not foreign:
+                return Lease(gpu.uuid, locks.pop_all())
         log.warning("device in use by others, not leased", gpu=gpu.uuid, processes=foreign)
     return None
+
+
+def _locked(locks: ExitStack, folder: Path, shared: Path | None, name: str) -> bool:
+    """The node's own lock first: its processes must agree even while the host's folder comes and goes."""
+    try:
+        fcntl.flock(locks.enter_context((folder / name).open("a")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if shared is None:
+        return True
+    try:
+        locks.enter_context(host_lock(shared, name))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _tell(str(shared), str(error))
+    return True
+
+
+@lru_cache(maxsize=16)
+def _tell(shared: str, error: str) -> None:
+    """Once for each reason: devices are leased all the time."""
+    log.error(
+        "devices are leased for this node alone: another node on this host could lease the same",
+        folder=shared, error=error,
+        next="have root make a folder that only the nodes' users may write in, and name it by TOUCHSTONE_GPU_LOCKS",
+    )  # fmt: skip
 
 
 def users(uuid: str) -> list[str]:

@@ -57,6 +57,17 @@ class Ledger:
             entries[entries.index(mine)] = replace(mine, running=True)
             return True
 
+    def is_open(self) -> bool:
+        """Whether no run of another process waits: one that is claimed now would only wait behind it."""
+        with self._open() as entries:
+            return all(entry.running or entry.owner == _owner() for entry in entries)
+
+    def is_crowded(self) -> bool:
+        """Whether a run of this process had to go back for want of room, and there still is none."""
+        with self._open() as entries:
+            mine = next((entry for entry in entries if entry.owner == _owner()), None)
+            return mine is not None and not mine.running and not self._may_begin(entries, mine)
+
     def leave(self) -> None:
         """The run of this process is over."""
         with self._open() as entries:

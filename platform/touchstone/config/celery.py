@@ -7,6 +7,7 @@ lost, doubled or late message changes nothing.
 from __future__ import annotations
 
 import os
+import socket
 
 from celery import Celery, signals
 from kombu import Queue
@@ -29,7 +30,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     # Nodes share the broker, and might order this worker about where Redis lets them: docs/operating.md. Without it,
-    # a worker that is busy while Redis dies does not notice.
+    # a worker whose processes are all busy while Redis dies notices once one of them has time again.
     worker_enable_remote_control=os.environ.get("TOUCHSTONE_REMOTE_CONTROL") != "0",
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
@@ -39,6 +40,9 @@ app.conf.update(
     broker_transport_options={
         "socket_connect_timeout": 2,
         "socket_timeout": 3,
+        # A host that loses power says no goodbye: after a minute of silence the connection counts as lost.
+        "socket_keepalive": True,
+        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3},
         "max_retries": 0,
         "visibility_timeout": 86_400,
         # What the server has taken, apart from the nodes' list: an entry is put back to the queue that it names, by

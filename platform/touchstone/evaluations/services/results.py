@@ -190,8 +190,9 @@ def platform_fault(*, run: Run, code: str, message: str, pause: bool = False, **
 def run_release(*, node: Node, run_id: object, attempt: int, lost: bool = False) -> None:
     """A node gives a run back. Raises `Fenced`.
 
-    When it shuts down, that is no fault of anybody and counts as none. `lost`: what supervised the run died, and a
-    restarted worker found it; that is an attempt lost through us, and the next may begin at once, on any node.
+    When it shuts down, or has no room, that is no fault of anybody and counts as none. `lost`: what supervised the run
+    died, and a restarted worker found it; that is an attempt lost through us, and the next may begin at once, on any
+    node.
     """
     with transaction.atomic():
         run = attempt_lock(node=node, run_id=run_id, attempt=attempt)
@@ -200,4 +201,4 @@ def run_release(*, node: Node, run_id: object, attempt: int, lost: bool = False)
         elif lost:
             platform_fault(run=run, code="supervisor_lost", message=f"node {node.name} lost what supervised the run")
         else:
-            run_enqueue(run=run, reason=f"Node {node.name} is shutting down and gave the run back.")
+            run_enqueue(run=run, reason=f"Node {node.name} gave the run back: it stops, or has no room now.")

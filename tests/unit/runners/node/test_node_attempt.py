@@ -5,12 +5,14 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from runners.contract import Lease, RunEvent, RunResult, RunSpec, Verdict
 from runners.engines._limits import start_time
 from runners.errors import NO_CAPACITY, RetryableError
+from runners.node import attempt as attempt_module
 from tests.factories.node_attempts import CONTENT, Engine, Server, ok
 
 
@@ -246,3 +248,114 @@ def test_an_attempt_without_a_successor_leaves_nothing(attempt_of, tmp_path: Pat
     attempt.perform()
 
     assert list(attempt.lasting.iterdir()) == []
+
+
+class _Full:
+    """A ledger without room, or with room after some questions."""
+
+    def __init__(self, refusals: int = 10**9) -> None:
+        self.refusals, self.left = refusals, 0
+
+    def admit(self, spec: RunSpec) -> bool:
+        self.refusals -= 1
+        return self.refusals < 0
+
+    def leave(self) -> None:
+        self.left += 1
+
+    def neighbours(self, run: str) -> int:
+        return 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock of the node's own, which its waits move on."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(attempt_module, "time", clock)
+    clock.monotonic = lambda: clock.now
+    clock.sleep = lambda seconds: setattr(clock, "now", clock.now + seconds)
+    return clock
+
+
+def test_a_node_without_room_gives_the_run_back_in_time_and_it_costs_nothing(attempt_of, clock) -> None:
+    renewed: list[float] = []
+
+    class Counting(Server):
+        def renew(self, spec: RunSpec) -> Lease:
+            renewed.append(clock.now)
+            return super().renew(spec)
+
+    server = Counting()
+    attempt = attempt_of(server, lambda *, spec, **_: ok(spec))
+    attempt._claimed, attempt._renewed, attempt.ledger = clock.now, clock.now, _Full()
+    attempt.perform()
+
+    assert server.results == []
+    assert server.released == [(attempt.spec.run, attempt.spec.attempt, False)]
+    assert attempt.fault == ""
+    assert [event.kind for event in server.told] == ["note"]
+    assert "no room" in server.told[0].message
+    assert attempt_module._ROOM_PATIENCE_S <= clock.now - 1000 <= 61
+    assert len(renewed) > 50
+    assert attempt.ledger.left == 0  # it keeps its place among the runs of this node
+
+
+def test_a_slow_fetch_leaves_less_time_to_wait_for_room(attempt_of, clock) -> None:
+    class Slow(Server):
+        def download(self, url: str, target, *, tick=lambda: None) -> None:
+            clock.now += 300
+            super().download(url, target, tick=tick)
+
+    server = Slow()
+    attempt = attempt_of(server, lambda *, spec, **_: ok(spec))
+    attempt._claimed, attempt.ledger = clock.now, _Full()
+    attempt.perform()
+
+    assert server.released == [(attempt.spec.run, attempt.spec.attempt, False)]
+    assert clock.now - 1000 <= 301
+
+
+def test_room_that_comes_in_time_is_taken(attempt_of, clock) -> None:
+    server = Server()
+    attempt = attempt_of(server, lambda *, spec, **_: ok(spec))
+    attempt._claimed, attempt.ledger = clock.now, _Full(refusals=40)
+    attempt.perform()
+
+    assert [result.verdict for result in server.results] == [Verdict.OK]
+    assert server.results[0].stages["wait"] == pytest.approx(9.75)
+    assert attempt.ledger.left == 1
+
+
+@pytest.mark.parametrize(("fetch", "patience"), [(0.0, 0.0), (550.0, 0.0), (100.0, 300.0)])
+def test_an_attempt_ends_before_the_server_gives_it_up(attempt_of, clock, monkeypatch, fetch, patience) -> None:
+    """However long it fetched, waited for room, and may wait for a cluster."""
+    running = threading.Event()
+
+    class Slow(Server):
+        def download(self, url: str, target, *, tick=lambda: None) -> None:
+            clock.now += fetch
+            super().download(url, target, tick=tick)
+
+    class Hung:
+        def __init__(self, **_) -> None: ...
+
+        def receive(self, seconds: float) -> None:
+            running.set()
+            clock.now += seconds
+
+        def kill(self) -> None: ...
+
+    server, engine = Slow(), Engine()
+    engine.patience = patience
+    monkeypatch.setattr(attempt_module, "JudgeProcess", Hung)
+    attempt = attempt_of(server, lambda **_: None, engine)
+    attempt._claimed, attempt._renewed, attempt.ledger = clock.now, clock.now, _Full(refusals=40)
+    attempt.perform()
+
+    limit = attempt.spec.resources.time + attempt.spec.resources.start
+    if running.is_set():
+        assert [result.code for result in server.results] == ["judge_timeout"]
+        assert clock.now - 1000 > limit
+    else:
+        assert len(server.released) == 1
+    assert clock.now - 1000 < limit + 600

@@ -1,5 +1,7 @@
 """What a node claims: as much as it has room for, devices first, and quick work beside long runs."""
 
+import json
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,9 @@ from runners.errors import RetryableError
 from runners.node import claiming, gpus, slots
 from runners.node.claiming import Claiming
 from runners.node.fitness import Fitness
+from runners.node.ledger import Ledger
 from runners.node.slots import Slots
+from runners.spec.models import ResourceSpec, SubmissionKind
 
 
 class Server:
@@ -64,13 +68,15 @@ def performed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...
 @pytest.fixture
 def node(tmp_path: Path, performed: object):
     settings = SimpleNamespace(
-        directory=tmp_path, lasting=tmp_path / "channels", queues=("cpu", "gpu"), slots=1, cache_bytes=1, judge_memory=1
-    )
+        directory=tmp_path, lasting=tmp_path / "channels", queues=("cpu", "gpu"), slots=1, cache_bytes=1,
+        judge_memory=1, gpu_locks=tmp_path / "host",
+    )  # fmt: skip
 
     def make(server: Server, *, devices: tuple[GpuInfo, ...] = (), stop_after: int = 99) -> Claiming:
         left = iter(range(stop_after * 3))
         return Claiming(
-            settings=settings, client=server, engine=Engine(), report=None, ledger=None, devices=devices,
+            settings=settings, client=server, engine=Engine(), report=None, devices=devices,
+            ledger=Ledger(tmp_path / "ledger.json", cpus=4, memory=2**33),
             stopping=lambda: next(left, None) is None,
         )  # fmt: skip
 
@@ -148,3 +154,101 @@ def test_a_full_disk_takes_nothing(node, performed, monkeypatch) -> None:
     monkeypatch.setattr("runners.node.fitness.shutil.disk_usage", lambda _: SimpleNamespace(free=1))
 
     assert node(Server(cpu=["predictions"])).nudged() == 0
+
+
+def test_queues_take_turns_so_that_none_waits_for_the_end_of_another(node, performed, monkeypatch) -> None:
+    monkeypatch.setattr(gpus, "users", lambda uuid: [])
+    server = Server(cpu=["model"] * 3, gpu=["container"] * 2)
+
+    assert node(server, devices=(GpuInfo(uuid="GPU-1"),)).nudged() == 5
+    assert [kind for kind, _ in performed] == ["model", "container", "model", "container", "model"]
+
+
+def test_a_run_that_comes_late_to_an_empty_queue_is_found_while_the_other_is_emptied(node, performed) -> None:
+    class Late(Server):
+        def claim(self, *, queue: str, kinds: Any) -> str | None:
+            if len(performed) == 2:
+                self.queues["gpu2"] = ["predictions"]
+            return super().claim(queue=queue, kinds=kinds)
+
+    working = node(Late(cpu=["model"] * 4))
+    working.settings.queues = ("gpu2", "cpu")
+
+    assert working.nudged() == 5
+    assert [kind for kind, _ in performed] == ["model", "model", "predictions", "model", "model"]
+
+
+def _wait_for_room(path: Path, specs: tuple[Any, ...], pipe: Any) -> None:
+    ledger = Ledger(path, cpus=4, memory=2**33)
+    pipe.send([ledger.admit(spec) for spec in specs])
+    pipe.recv()
+
+
+@pytest.fixture
+def other(tmp_path: Path, run_spec):
+    """Another process of the node, with a run of so many CPUs; ends with `close`."""
+    context, alive = multiprocessing.get_context("fork"), []
+
+    def start(run: str, cpus: float) -> Any:
+        submission = run_spec.submission.model_copy(update={"kind": SubmissionKind.CODE})
+        resources = ResourceSpec(cpus=cpus, memory=2**20)
+        spec = run_spec.model_copy(update={"run": run, "submission": submission, "resources": resources})
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_wait_for_room, args=(tmp_path / "ledger.json", (spec,), theirs))
+        process.start()
+        alive.append(process)
+        assert ours.recv() == [run == "first"]
+        return process
+
+    yield start
+    for process in alive:
+        process.kill()
+        process.join()
+
+
+def test_while_a_run_waits_for_room_no_other_that_needs_some_is_claimed(node, performed, other) -> None:
+    other("first", 4)
+    waits = other("waits", 2)
+    server = Server(cpu=["model", "predictions", "model"], gpu=["container"])
+
+    assert node(server, devices=(GpuInfo(uuid="GPU-1"),)).nudged() == 1
+    assert [kind for kind, _ in performed] == ["predictions"]
+    assert server.queues == {"cpu": ["model", "model"], "gpu": ["container"]}
+    waits.kill()
+    waits.join()
+    assert node(server).nudged() == 2
+
+
+def test_a_run_that_went_back_for_want_of_room_is_claimed_again_when_there_is_some(
+    node, performed, other, run_spec, monkeypatch
+) -> None:
+    """And keeps its place meanwhile: others of the node, which ask for less, do not fill the room that it waits for."""
+    holder = other("first", 4)
+    submission = run_spec.submission.model_copy(update={"kind": SubmissionKind.CODE})
+    spec = run_spec.model_copy(update={"submission": submission, "resources": ResourceSpec(cpus=3)})
+    looks: list[bool] = []
+
+    def looked(seconds: float) -> None:
+        looks.append(Ledger(working.settings.directory / "ledger.json", cpus=4, memory=2**33).is_crowded())
+        if len(looks) == 3:
+            holder.kill()
+            holder.join()
+
+    class Crowded:
+        fault = ""
+
+        def __init__(self, *, ledger: Ledger, **_: Any) -> None:
+            self.ledger = ledger
+
+        def perform(self) -> None:
+            performed.append((self.ledger.admit(spec), ()))
+
+    monkeypatch.setattr(claiming, "Attempt", Crowded)
+    monkeypatch.setattr(claiming.time, "sleep", looked)
+    working = node(Server(cpu=["model", "model"]))
+
+    assert working.nudged() == 2
+    assert performed == [(False, ()), (True, ())]
+    assert looks == [True] * 3
+    assert working.ledger.is_open()
+    assert json.loads((working.settings.directory / "ledger.json").read_text()) == []

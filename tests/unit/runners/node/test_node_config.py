@@ -18,6 +18,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.judge_memory == 16 * 2**30
     assert (config.slots, config.cpus, config.memory) == (1, None, None)
     assert config.lasting == tmp_path / "channels"
+    assert config.gpu_locks == Path("/run/lock/touchstone")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,12 @@ def test_what_runs_may_use_together_can_be_less_than_the_machine() -> None:
     config = NodeConfig.from_environment({"TOUCHSTONE_URL": "http://h", "TOUCHSTONE_NODE_TOKEN": "t", **given})
 
     assert (config.slots, config.cpus, config.memory) == (3, 1.5, 2**32)
+
+
+def test_the_folder_that_nodes_of_a_host_share_can_be_another(tmp_path: Path) -> None:
+    given = {"TOUCHSTONE_URL": "http://h", "TOUCHSTONE_NODE_TOKEN": "t", "TOUCHSTONE_GPU_LOCKS": str(tmp_path)}
+
+    assert NodeConfig.from_environment(given).gpu_locks == tmp_path
 
 
 def test_missing_settings_are_named_together() -> None:

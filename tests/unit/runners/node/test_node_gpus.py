@@ -4,13 +4,16 @@ import json
 import multiprocessing
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from runners.contract import GpuInfo
 from runners.errors import RetryableError
 from runners.node.gpus import Found, discover, lease, users
+from runners.node.locks import host_lock
 
 A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000001", "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 
@@ -161,3 +164,93 @@ def test_devices_of_a_cluster_are_leased_without_asking_this_machine(tmp_path: P
     for one in held:
         if one is not None:
             one.close()
+
+
+def test_two_nodes_of_a_host_never_lease_the_same_device(nvidia, tmp_path: Path) -> None:
+    nvidia()
+    gpus, shared = discover({}).gpus, tmp_path / "host"
+
+    held = [lease(tmp_path / node, gpus, shared=shared) for node in ("one", "two", "three")]
+
+    assert [one.uuid if one else None for one in held] == [A, B, None]
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o700
+    held[0].close()
+    again = lease(tmp_path / "three", gpus, shared=shared)
+    assert again is not None
+    assert again.uuid == A
+    again.close()
+    held[1].close()
+
+
+def _link(folder: Path) -> None:
+    folder.parent.joinpath("elsewhere").mkdir()
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+def _open_to_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o1777)
+
+
+def _linked_lock(folder: Path) -> None:
+    folder.mkdir()
+    folder.joinpath(f"{A}.lock").symlink_to(folder.parent / "target")
+
+
+def _pipe(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / f"{A}.lock")
+
+
+def _elsewhere(folder: Path) -> None:
+    folder.parent.joinpath("gone").mkdir()
+    folder.write_text("a file")
+
+
+@pytest.mark.parametrize("trap", [_link, _open_to_all, _linked_lock, _pipe, _elsewhere])
+def test_a_folder_that_others_could_have_made_is_not_used_and_the_log_says_why(nvidia, tmp_path: Path, trap) -> None:
+    nvidia()
+    gpus, shared = discover({}).gpus[:1], tmp_path / "host"
+    trap(shared)
+    with capture_logs() as logs:
+        one = lease(tmp_path / "one", gpus, shared=shared)
+        assert lease(tmp_path / "one", gpus, shared=shared) is None  # the node's own lock holds as ever
+    assert one is not None
+    one.close()
+    again = lease(tmp_path / "one", gpus, shared=shared)
+    assert again is not None
+    again.close()
+
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["folder"] == str(shared)
+    assert str(shared) in line["error"] or A in line["error"]
+    assert "TOUCHSTONE_GPU_LOCKS" in line["next"]
+    assert not (tmp_path / "target").exists()
+    assert list(tmp_path.glob("elsewhere/*")) == []
+
+
+def test_a_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "host"
+    host_lock(shared, "a").close()
+    owner = os.geteuid()
+    real = os.fstat
+
+    def foreign(handle: int) -> os.stat_result:
+        found = list(real(handle))
+        found[stat.ST_UID] = owner + 4711
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", foreign)
+    with pytest.raises(PermissionError, match="neither root nor"):
+        host_lock(shared, "a")
+
+
+def test_a_group_may_share_a_folder(tmp_path: Path) -> None:
+    shared = tmp_path / "host"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    held = host_lock(shared, "a")
+    with pytest.raises(BlockingIOError):
+        host_lock(shared, "a")
+    held.close()
+    host_lock(shared, "a").close()

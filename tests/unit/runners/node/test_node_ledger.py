@@ -116,3 +116,18 @@ def test_a_damaged_ledger_begins_anew(ledger: Ledger, tmp_path: Path, spec_of) -
     (tmp_path / "ledger.json").write_text('[{"run": "a", "ow')
 
     assert ledger.admit(spec_of("b"))
+
+
+def test_a_run_that_waits_shuts_the_node_to_others_and_not_to_its_own_process(ledger: Ledger, spec_of, others) -> None:
+    assert ledger.is_open()
+    assert others.ask(spec_of("a", cpus=4))
+    assert ledger.is_open()
+    assert not ledger.admit(spec_of("b", cpus=1))
+    assert ledger.is_open()
+    assert ledger.is_crowded()
+    assert not others.ask(spec_of("c", cpus=1))
+    assert not ledger.is_open()
+    others.kill(0)
+    assert not ledger.is_crowded()
+    assert ledger.admit(spec_of("b", cpus=1))
+    assert not ledger.is_crowded()
