@@ -43,7 +43,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--var", type=Path, default=Path(os.environ.get("TOUCHSTONE_VAR", ROOT / "var")))
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that started this in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         return _demo(arguments)
     except (ServiceError, StackError, ClientError) as error:

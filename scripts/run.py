@@ -19,7 +19,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--var", type=Path, default=Path(os.environ.get("TOUCHSTONE_VAR", ROOT / "var")))
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that started this in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         choice = choose(say)
         with Stack(arguments.var, say=say, port=arguments.port, strict_port=True, engine=choice.for_node) as stack:

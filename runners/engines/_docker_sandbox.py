@@ -10,12 +10,18 @@ from docker import APIClient
 from runners.engines import _docker_owner
 from runners.engines._docker_api import settled
 from runners.engines.base import Exit, Limits
+from runners.errors import RetryableError
 
 _PAUSE = 0.02
 _GONE, _NOT_RUNNING = 404, 409
 _ENDED = (128 + 9, 128 + 15)
 #: Seconds that the daemon may take to tell of a kill for memory, on a busy host.
-_LATE_EVENT = 2.0
+_LATE_EVENT = 5.0
+#: Share of the limit that the peak of a container reaches which the kernel killed for its memory.
+_NEAR = 0.95
+#: Seconds that a killed process may stay a zombie: gVisor's supervisor reaps late on a busy host.
+_REAPED = 60.0
+_ZOMBIE = "is zombie"
 #: How many events the daemon remembers (moby, daemon/events: eventsLimit).
 _KEPT_EVENTS = 256
 _V1 = Path("/sys/fs/cgroup/memory")
@@ -86,7 +92,15 @@ class DockerSandbox:
             self._finish(self._stop())
 
     def _stop(self) -> dict[str, Any]:
-        settled(lambda: self._client.kill(self._id, "SIGKILL"), fine=(_GONE, _NOT_RUNNING))
+        until = time.monotonic() + _REAPED
+        while True:
+            try:
+                settled(lambda: self._client.kill(self._id, "SIGKILL"), fine=(_GONE, _NOT_RUNNING))
+                break
+            except RetryableError as error:
+                if _ZOMBIE not in error.message or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
         state = self._state()
         while state["Running"]:
             time.sleep(_PAUSE)
@@ -106,10 +120,10 @@ class DockerSandbox:
         seen = self._events()
         if self._may_be_told_more(state, seen):
             return
-        # A child's kill for memory may be missing in the container's state.
-        memory = bool(state["OOMKilled"]) or "oom" in seen
         code = state["ExitCode"]
         killed = self._killed or self._timeout or self._cut_short
+        # A child's kill for memory may be missing in the container's state.
+        memory = bool(state["OOMKilled"]) or "oom" in seen or (not killed and self._at_limit(code, seen))
         lost = self._cut_short or (not killed and not memory and self._is_lost(code, seen))
         self._log = self._read_logs()
         self._exit = Exit(code, memory=memory, timeout=self._timeout, killed=killed, lost=lost)
@@ -122,6 +136,11 @@ class DockerSandbox:
         if self._told_by is None:
             self._told_by = time.monotonic() + _LATE_EVENT
         return time.monotonic() < self._told_by
+
+    def _at_limit(self, code: int | None, seen: set[str]) -> bool:
+        """Whether SIGKILL without a sender met a full container: events are told late or never on a busy host."""
+        sent = "kill" in seen or "start" not in seen  # by the daemon, or by one that died
+        return code == _ENDED[0] and not sent and self._peak is not None and self._peak >= _NEAR * self._limits.memory
 
     def _is_lost(self, code: int | None, seen: set[str]) -> bool:
         return code is None or "kill" in seen or self._by_a_dying_daemon(code, seen)

@@ -109,10 +109,13 @@ def test_stopping_the_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     var, log = tmp_path / "var", tmp_path / "demo.log"
     demo = _start(var, log)
 
-    _until(demo, log, lambda: "are up at" in log.read_text())
-    demo.send_signal(signal.SIGINT)
-
-    assert demo.wait(60) == 130, log.read_text()
+    try:
+        _until(demo, log, lambda: "are up at" in log.read_text())
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(120) == 130, log.read_text()
+    finally:
+        demo.kill()
+        demo.wait()
     assert _left_over(var) == []
 
 

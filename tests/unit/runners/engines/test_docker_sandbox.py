@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,52 @@ def test_a_kill_of_ours_is_no_loss() -> None:
     ended = sandbox.poll()
     assert ended is not None
     assert (ended.killed, ended.lost) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("peak", "events", "memory"),
+    [
+        (LIMITS.memory, ("start",), True),
+        (LIMITS.memory // 2, ("start",), False),
+        (LIMITS.memory, ("start", "kill"), False),  # somebody sent it
+        (LIMITS.memory, (), False),  # a daemon that died may have
+    ],
+)
+def test_a_full_container_that_nobody_killed_was_killed_for_its_memory(
+    peak: int, events: tuple[str, ...], memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_docker_sandbox, "_LATE_EVENT", 0.0)
+    sandbox = DockerSandbox(_Daemon(code=137, events=events), "id", LIMITS, started=0.0)
+    (tmp_path / "peak").write_text(str(peak))
+    monkeypatch.setattr(sandbox, "_peak_file", tmp_path / "peak")
+    ended = sandbox.wait(0)
+    assert ended is not None
+    assert ended.memory is memory
+
+
+class _Reaping(_Daemon):
+    """Says of a killed container that it is a zombie, so many times."""
+
+    def __init__(self, times: int, words: str = "PID 16626 is zombie and can not be killed") -> None:
+        super().__init__(code=137, events=("start", "kill"))
+        self._state["Running"] = True
+        self._times, self._words = times, words
+
+    def kill(self, _id: str, _signal: str) -> None:
+        self._times -= 1
+        self._state["Running"] = self._times >= 0
+        if self._times >= 0:
+            response = requests.Response()
+            response.status_code = 500
+            raise APIError("500", response, self._words)
+
+
+def test_a_killed_container_is_awaited_until_its_supervisor_has_reaped_it() -> None:
+    sandbox = DockerSandbox(_Reaping(3), "id", LIMITS, started=0.0)
+    sandbox.kill()
+    assert sandbox.poll() == Exit(137, killed=True)
+
+
+def test_another_refusal_to_kill_is_told() -> None:
+    with pytest.raises(RetryableError, match="refused"):
+        DockerSandbox(_Reaping(3, "no such thing"), "id", LIMITS, started=0.0).kill()
