@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import engines, leaderboard, queries, submission, throughput
+from bench import attacks, engines, fairness, leaderboard, queries, submission, throughput
 from bench.bare import BareError
 from bench.machine import load, machine
 from bench.probe import ProbeError
@@ -24,7 +24,9 @@ from scripts.stack import StackError
 from touchstone_client.errors import ClientError
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "attacks": attacks.measure,
     "engines": engines.measure,
+    "fairness": fairness.measure,
     "leaderboard": leaderboard.measure,
     "queries": queries.measure,
     "submission": submission.measure,

@@ -26,7 +26,27 @@ _REASONS: dict[Need, str] = {
     "attributes": "the data split has no such attribute",
     "favourable": "the competition declares no favourable class",
     "binary": "defined for two classes only",
+    "validation": "there are no answers for a validation split: the phase names none, or the submission is a file that "
+    "answers for the phase's own split only",
 }
+
+
+@dataclass(frozen=True)
+class SubmissionFacts:
+    """What the judge knows of a submission besides its answers; None where it cannot be told.
+
+    `model_bytes`: size of the file or zip as submitted. `image_bytes`: size of the image's archive as submitted.
+    `parameters`: numbers in the initialisers of an ONNX file. `flops`: floating point operations of one item, two for
+    each multiply-add; where it is None `uncounted` says why. `peak_memory`: peak bytes of the sandbox, from its start
+    until all items of the split were answered once.
+    """
+
+    model_bytes: int | None = None
+    image_bytes: int | None = None
+    parameters: int | None = None
+    flops: int | None = None
+    uncounted: str = ""
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,8 @@ class MetricContext:
     `labels` and `predictions` are class indices (int64, shape (n,)); `probabilities` is
     (n, classes), float64, rows sum to one; `inputs` is (n, *shape), float32. `attributes` maps
     a name to n strings or None. `clusters` holds n cluster ids, or None where items are independent.
+    `validation` is another labelled split with answers of the same submission, for what must be fitted on items that
+    are not scored; it has no validation split of its own. `facts` is None where nothing is known of the submission.
     `progress(message, share)` tells how far a long metric is; `clock` gives seconds and is what
     every timing uses, so that tests can put their own time in.
     """
@@ -51,6 +73,8 @@ class MetricContext:
     attributes: dict[str, Names] = field(default_factory=dict)
     attribute_specs: dict[str, AttributeSpec] = field(default_factory=dict)
     clusters: Names | None = None
+    validation: MetricContext | None = None
+    facts: SubmissionFacts | None = None
     seed: int = 0
     progress: Callable[[str, float], None] = lambda _message, _share: None
     clock: Callable[[], float] = time.perf_counter
@@ -74,6 +98,7 @@ class MetricContext:
             "attributes": bool(self.attributes),
             "favourable": self.task.favourable_index is not None,
             "binary": self.task.kind == "binary",
+            "validation": self.validation is not None and self.validation.predictions is not None,
         }
         # A served model knows more precisely why it refuses an access.
         own: dict[str, str] = getattr(self.model, "reasons", {})

@@ -120,6 +120,7 @@ class RunSpec(_Frozen):
     metrics: tuple[MetricUse, ...]
     split: SplitRef
     sample: SplitRef | None = None
+    validation: SplitRef | None = None
     seed: int
     lease_seconds: int = 60
 

@@ -45,7 +45,7 @@ def _absent(info: MetricInfo, parameters: Mapping[str, Any], reason: str) -> dic
     """`not_applicable` for each result that the metric would have given, so that columns stay aligned."""
     attribute = parameters.get("attribute")
     value = undefined(reason, state="not_applicable")
-    return {f"[{attribute}]" if key.startswith("[") else key: value for key in info.results}
+    return {f"{key.partition('[')[0]}[{attribute}]" if "[" in key else key: value for key in info.results}
 
 
 def _known(name: str) -> MetricInfo:

@@ -1,8 +1,8 @@
-"""One decorator per extension point: `@metric`, `@attack`, `@engine`.
+"""One decorator per extension point: `@metric`, `@attack`, `@defence`, `@engine`.
 
-Extensions are found by importing the packages `runners.metrics`, `runners.attacks` and
-`runners.engines`, and through the entry point groups `touchstone.metrics`,
-`touchstone.attacks` and `touchstone.engines`. `catalogue()` is the JSON that the server and
+Extensions are found by importing the packages `runners.metrics`, `runners.attacks`,
+`runners.defences` and `runners.engines`, and through the entry point groups `touchstone.metrics`,
+`touchstone.attacks`, `touchstone.defences` and `touchstone.engines`. `catalogue()` is the JSON that the server and
 the client show and validate against; it is committed as `runners/spec/catalogue.json`.
 """
 
@@ -22,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_m
 from runners.contract import Direction, State
 from runners.errors import ScorerFault, UserError
 
-Need = Literal["predictions", "probabilities", "queries", "gradients", "attributes", "favourable", "binary"]
+Need = Literal[
+    "predictions", "probabilities", "queries", "gradients", "attributes", "favourable", "binary", "validation"
+]
 Access = Literal["queries", "gradients"]
 
 
@@ -107,8 +109,9 @@ class MetricInfo:
         return self.name.split(".", 1)[0]
 
     def column(self, sub: str) -> Column:
-        """The column that a returned sub-key belongs to: `[sex]` and `[sex=Male]` belong to their templates."""
-        kinds = ("[attribute=group]", "[attribute]") if sub.startswith("[") else (sub,)
+        """The column that a returned sub-key belongs to: `[sex]`, `part[sex]` and `[sex=Male]` have templates."""
+        part, bracket, _ = sub.partition("[")
+        kinds = (f"{part}[attribute=group]", f"{part}[attribute]") if bracket else (sub,)
         for column in self.columns:
             if column.key in kinds:
                 return column
@@ -133,8 +136,24 @@ class AttackInfo:
     queries: AttackCost | None = None
 
 
+@dataclass(frozen=True)
+class DefenceInfo:
+    """A registered defence: `function(x, *, value_range, **parameters)` gives changed inputs and a way back.
+
+    `path` says what the way back is: `exact`, the derivative itself, or `approximate`, a stand-in (BPDA).
+    """
+
+    name: str
+    title: str
+    function: Callable[..., Any]
+    path: Literal["exact", "approximate"]
+    reference: str
+    parameters: type[BaseModel]
+
+
 _METRICS: dict[str, MetricInfo] = {}
 _ATTACKS: dict[str, AttackInfo] = {}
+_DEFENCES: dict[str, DefenceInfo] = {}
 _ENGINES: dict[str, type[Any]] = {}
 _LOADED: set[str] = set()
 
@@ -164,6 +183,7 @@ def _parameter_model(
 
 #: Given by the caller of an attack, not by competition.yml.
 _ATTACK_ARGUMENTS = frozenset({"norm", "eps", "value_range", "rng"})
+_DEFENCE_ARGUMENTS = frozenset({"value_range"})
 
 
 def metric(
@@ -239,6 +259,26 @@ def attack(
     return register
 
 
+def defence(name: str, *, title: str, path: Literal["exact", "approximate"], reference: str) -> Callable[[F], F]:
+    """Register an input defence: `function(x, *, value_range, <typed parameters>) -> (changed, back)`.
+
+    `changed` has the shape of `x`, float32, within the value range. `back(gradient)` takes the gradient with respect
+    to `changed` to that with respect to `x`, by the derivative or, where it is useless, by a stand-in for it
+    (Athalye et al. 2018): a defence without a way back would only hide gradients.
+    """
+
+    def register(function: F) -> F:
+        if name in _DEFENCES:
+            raise ValueError(f"defence {name} is registered twice")
+        _DEFENCES[name] = DefenceInfo(
+            name=name, title=title, function=function, path=path, reference=reference,
+            parameters=_parameter_model(name, function, without=_DEFENCE_ARGUMENTS),
+        )  # fmt: skip
+        return function
+
+    return register
+
+
 def engine(name: str) -> Callable[[C], C]:
     """Register a class that implements `runners.engines.base.Engine`."""
 
@@ -272,6 +312,12 @@ def attacks() -> dict[str, AttackInfo]:
     return dict(sorted(_ATTACKS.items()))
 
 
+def defences() -> dict[str, DefenceInfo]:
+    """All defences by name, in order of name."""
+    _load("defences")
+    return dict(sorted(_DEFENCES.items()))
+
+
 def engines() -> dict[str, type[Any]]:
     """All engine classes by name."""
     _load("engines")
@@ -298,7 +344,13 @@ def get_attack(name: str) -> AttackInfo:
     return info
 
 
-def parse_parameters(info: MetricInfo | AttackInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+def get_defence(name: str) -> DefenceInfo:
+    """A defence by name. Raises `UserError` that lists close matches."""
+    info: DefenceInfo = _find("defence", name, defences())
+    return info
+
+
+def parse_parameters(info: MetricInfo | AttackInfo | DefenceInfo, given: Mapping[str, Any]) -> dict[str, Any]:
     """Typed parameters with defaults filled in. Raises `ScorerFault` naming each wrong one."""
     try:
         model = info.parameters.model_validate(dict(given))
@@ -309,7 +361,7 @@ def parse_parameters(info: MetricInfo | AttackInfo, given: Mapping[str, Any]) ->
 
 
 def catalogue() -> dict[str, Any]:
-    """Metrics and attacks as JSON: what they mean, need and take."""
+    """Metrics, attacks and defences as JSON: what they mean, need and take."""
     return {
         "metrics": {
             name: {
@@ -329,5 +381,12 @@ def catalogue() -> dict[str, Any]:
                 "parameters": a.parameters.model_json_schema(),
             }
             for name, a in attacks().items()
+        },
+        "defences": {
+            name: {
+                "title": d.title, "path": d.path, "reference": d.reference,
+                "parameters": d.parameters.model_json_schema(),
+            }
+            for name, d in defences().items()
         },
     }  # fmt: skip

@@ -30,7 +30,10 @@ _PROBE_RADIUS = 0.01
 
 
 class Search:
-    """Where each item's walk is. `best` (n, *shape) is the nearest example so far, the item itself without one."""
+    """Where each item's walk is. `best` (n, *shape) is the nearest example so far, the item itself without one.
+
+    `used` (n,) counts the questions asked about each item.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Search:
         size = int(np.prod(x.shape[1:]))
         # Boundary tolerance, relative: probes must see both sides, and in linf all coordinates add up.
         self._theta = 0.01 / (math.sqrt(size) if norm == "l2" else size)
-        self._used = np.zeros(x.shape[0], dtype=np.int64)
+        self.used = np.zeros(x.shape[0], dtype=np.int64)
         self._point = x.copy()
         self._reach = np.full(x.shape[0], np.inf)
         self._done = np.zeros(x.shape[0], dtype=bool)
@@ -57,7 +60,7 @@ class Search:
 
     def active(self) -> Ints:
         """Items that walk on: they have an example and enough budget for another round."""
-        left = self._budget - self._used >= _RESERVE + _FEWEST_PROBES
+        left = self._budget - self.used >= _RESERVE + _FEWEST_PROBES
         return np.flatnonzero(left & ~self._done & np.isfinite(self._reach) & (self._reach > 0))
 
     def start(self, trials: int) -> None:
@@ -68,7 +71,7 @@ class Search:
         self._to_boundary(chosen, point)
         for _ in range(trials):
             missing = right[~np.isfinite(self._reach[right])]
-            missing = missing[self._used[missing] < self._budget]
+            missing = missing[self.used[missing] < self._budget]
             if missing.size == 0:
                 return
             noise = self._rng.uniform(*self._range, size=(missing.size, *self._x.shape[1:])).astype(np.float32)
@@ -78,14 +81,14 @@ class Search:
     def step(self, probes: int, round_number: int) -> None:
         """One round: estimate the direction, step along it, search the boundary again."""
         index = self.active()
-        probes = int(min(probes, (self._budget - self._used[index]).min() - _RESERVE))
+        probes = int(min(probes, (self._budget - self.used[index]).min() - _RESERVE))
         direction = steepest(self._direction(index, probes), self._norm)
         moved, wrong = self._stride(index, direction, self._reach[index] / math.sqrt(round_number))
         # An item that found no step stays where it is and asks in other directions next time.
         self._to_boundary(index[wrong], moved[wrong])
 
     def _ask(self, index: Ints, points: Inputs) -> Ints:
-        self._used[index] += 1
+        self.used[index] += 1
         return ask(self._model, points)
 
     def _nearest_of_other_class(self, index: Ints, classes: Ints) -> tuple[Ints, Inputs]:
@@ -120,7 +123,7 @@ class Search:
         near, far = np.zeros(index.size), np.ones(index.size)
         best = point.copy()
         while True:
-            open_ = np.flatnonzero((far - near > self._theta) & (self._used[index] < self._budget))
+            open_ = np.flatnonzero((far - near > self._theta) & (self.used[index] < self._budget))
             if open_.size == 0:
                 break
             middle = (near[open_] + far[open_]) / 2
@@ -152,7 +155,7 @@ class Search:
             weighted += np.einsum("np,np...->n...", sign, shift)
             plain += shift.sum(axis=1)
             signs += sign.sum(axis=1)
-        self._used[index] += probes
+        self.used[index] += probes
         mean = signs / probes
         # The mean answer is a baseline that lowers the variance; where all agree there is nothing to subtract.
         baseline = np.where(np.abs(mean) == 1.0, 0.0, mean)
@@ -172,7 +175,7 @@ class Search:
         """Step along the direction, halved until the model is wrong there: points, and where that came about."""
         moved, wrong = self._point[index].copy(), np.zeros(index.size, dtype=bool)
         for halving in range(_HALVINGS):
-            rest = np.flatnonzero(~wrong & (self._used[index] < self._budget))
+            rest = np.flatnonzero(~wrong & (self.used[index] < self._budget))
             if rest.size == 0:
                 break
             stride = column(length[rest] / 2**halving, direction)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from runners.attacks.geometry import Inputs, Ints, Norm, ValueRange
+from runners.attacks.geometry import Inputs, Ints, Norm, ValueRange, where_found
 from runners.attacks.gradient import ascent, single_step
 from runners.models.base import Loss, Model
 from runners.registry import attack
@@ -16,7 +18,7 @@ from runners.registry import attack
     requires="gradients",
     norms=("linf", "l2"),
     reference="Goodfellow, Shlens and Szegedy, ICLR 2015",
-    queries=lambda _: 2,
+    queries=lambda parameters: 4 if parameters["engine"] == "art" else 2,
 )
 def fgsm(
     model: Model,
@@ -28,15 +30,19 @@ def fgsm(
     value_range: ValueRange,
     rng: np.random.Generator,
     loss: Loss = "cross_entropy",
+    engine: Literal["native", "art"] = "native",
 ) -> Inputs:
     """One step of length eps along the sign (linf) or the direction (l2) of the gradient.
 
     Returns the inputs, changed where the step fools the model. One gradient and one question an item.
+    `engine: art` is ART's, which has the cross-entropy only.
     """
+    if engine == "art":
+        from runners.adapters.art import generate
+
+        return generate("fgsm", model, x, y, norm=norm, eps=eps, value_range=value_range, rng=rng, options={})
     gradient, _ = ascent(model, x, y, loss)
     point, wrong = single_step(
         model, x, y, gradient, radius=np.full(x.shape[0], eps), norm=norm, value_range=value_range
     )
-    out = x.copy()
-    out[wrong] = point[wrong]
-    return out
+    return where_found(x, point, wrong)

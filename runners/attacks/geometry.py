@@ -71,10 +71,40 @@ def random_start(x: Inputs, radius: Floats, norm: Norm, value_range: ValueRange,
     return into_ball(x.astype(np.float64) + offset, x, radius, norm, value_range)
 
 
+def probabilities(model: Model, x: Inputs) -> Floats:
+    """Class probabilities, (n, classes), in as few round trips as the size of a question allows; n is at least 1.
+
+    Of a model with one output, the probability of the second class, both columns: the largest of one column would
+    always be the first class, and an attack would see no boundary at all.
+    """
+    step = max(1, BATCH_BYTES // max(1, x[0].nbytes))
+    answer = np.concatenate([model.predict(x[i : i + step]) for i in range(0, x.shape[0], step)])
+    answer = answer.reshape(x.shape[0], -1)
+    return np.hstack([1.0 - answer, answer]) if answer.shape[1] == 1 else answer
+
+
 def ask(model: Model, x: Inputs) -> Ints:
     """Predicted classes, (n,), in as few round trips as the size of a question allows."""
     if x.shape[0] == 0:
         return np.empty(0, dtype=np.int64)
-    step = max(1, BATCH_BYTES // max(1, x[0].nbytes))
-    parts = [model.predict(x[i : i + step]).argmax(axis=1) for i in range(0, x.shape[0], step)]
-    return np.concatenate(parts).astype(np.int64)
+    return np.asarray(probabilities(model, x).argmax(axis=1), dtype=np.int64)
+
+
+def logits(probability: Floats) -> Floats:
+    """Log-probabilities, finite also where a class has no chance: logits up to a number that is the same for a row."""
+    return np.log(np.maximum(probability, np.finfo(np.float64).tiny))
+
+
+def margin(z: Floats, y: Ints) -> Floats:
+    """How far the best other class is above the true one, (n,): positive where the model is wrong."""
+    rows = np.arange(y.size)
+    others = z.copy()
+    others[rows, y] = -np.inf
+    return np.asarray(others.max(axis=1) - z[rows, y], dtype=np.float64)
+
+
+def where_found(x: Inputs, point: Inputs, found: Bools) -> Inputs:
+    """The items, changed where an example was found."""
+    out = x.copy()
+    out[found] = point[found]
+    return out

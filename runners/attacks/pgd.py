@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +20,8 @@ _SHRINK = 16
 
 def _queries(parameters: Mapping[str, Any]) -> int:
     """All steps of all starts, as for an item that holds out, and bisections, as for one that is fooled."""
+    if parameters["engine"] == "art":
+        return int(2 + max(1, parameters["restarts"]) * (parameters["steps"] + 1))
     steps = (parameters["restarts"] + 1) * (parameters["steps"] + 1)
     return int(2 + steps + (1 + parameters["bisections"]) * _SHRINK)
 
@@ -46,17 +48,24 @@ def pgd(
     step_size: Annotated[float, Field(gt=0)] | None = None,
     loss: Loss = "cross_entropy",
     bisections: Annotated[int, Field(ge=0, le=50)] = 5,
+    engine: Literal["native", "art"] = "native",
 ) -> Inputs:
     """Steps along the gradient, projected on the ball of radius eps; then the nearest example by bisection.
 
     Each item is tried with one step of length eps (so it is never weaker than `fgsm`), from the item
     itself, and from `restarts` random starts. `step_size` is in the units of eps; by default 2.5 eps / steps.
     With `bisections` 0 the first example found is only drawn to the boundary on its own segment.
+    `engine: art` is ART's attack, without the single step, the plain start where there are restarts, and bisection.
 
     Returns the inputs, changed where an example was found.
     """
-    gradient, _ = ascent(model, x, y, loss)
     share = 2.5 / steps if step_size is None else step_size / eps
+    if engine == "art":
+        from runners.adapters.art import generate
+
+        options = {"max_iter": steps, "num_random_init": restarts, "eps_step": share * eps}
+        return generate("pgd", model, x, y, norm=norm, eps=eps, value_range=value_range, rng=rng, options=options)
+    gradient, wrong = ascent(model, x, y, loss)
 
     def within(index: Ints, radius: Floats) -> tuple[Inputs, Bools]:
         point, found = single_step(
@@ -67,10 +76,11 @@ def pgd(
             if rest.size == 0:
                 break
             chosen = index[rest]
+            known = None if start else (gradient[chosen], wrong[chosen])
             begin = random_start(x[chosen], radius[rest], norm, value_range, rng) if start else x[chosen]
             point[rest], found[rest] = descend(
                 model, x[chosen], y[chosen], begin, radius=radius[rest], step=share * radius[rest], steps=steps,
-                norm=norm, value_range=value_range, loss=loss,
+                norm=norm, value_range=value_range, loss=loss, known=known,
             )  # fmt: skip
         return point, found
 

@@ -1,7 +1,8 @@
-"""`python -m runners.intake KIND FILE --spec SPEC.json [--ids IDS.json]`
+"""`python -m runners.intake KIND FILE --spec SPEC.json [--ids IDS.json] [--also IDS.json]`
 
 KIND is predictions, model, container or code. SPEC.json is a competition (the JSON form of
-`CompetitionSpec`); IDS.json is a list of the ids of the split. A FILE called pushed-image.json names an image in
+`CompetitionSpec`); IDS.json is a list of the ids of the split, the second one of those of its
+validation split. A FILE called pushed-image.json names an image in
 the platform's registry (`runners.intake.pushed`); artifacts get other names. Prints one line of JSON:
 {"ok", "defects": [{"code", "message", "where", "hint"}], "facts"}. Exit codes: 0 sound, 1 defects,
 2 could not be checked (the reason is on stderr).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,7 +25,13 @@ from runners.spec.models import CompetitionSpec, SubmissionKind
 
 
 def check(
-    kind: SubmissionKind, path: Path, spec: CompetitionSpec, *, ids: list[str] | None, architecture: str = "amd64"
+    kind: SubmissionKind,
+    path: Path,
+    spec: CompetitionSpec,
+    *,
+    ids: list[str] | None,
+    also: Sequence[str] = (),
+    architecture: str = "amd64",
 ) -> IntakeReport:
     """Judge a file of one kind."""
     size = path.stat().st_size
@@ -40,7 +48,7 @@ def check(
     if kind is SubmissionKind.PREDICTIONS:
         from runners.intake.predictions import check_prediction_file
 
-        return check_prediction_file(path, task=spec.task, ids=ids)
+        return check_prediction_file(path, task=spec.task, ids=ids, also=also)
     if kind is SubmissionKind.MODEL:
         from runners.intake.model import check_model
 
@@ -68,13 +76,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--ids", type=Path)
+    parser.add_argument("--also", type=Path)
     parser.add_argument("--architecture", default="amd64")
     arguments = parser.parse_args(argv)
     try:
         spec = CompetitionSpec.model_validate_json(arguments.spec.read_bytes())
         ids = json.loads(arguments.ids.read_bytes()) if arguments.ids else None
+        also = json.loads(arguments.also.read_bytes()) if arguments.also else ()
         kind = SubmissionKind(arguments.kind)
-        report = check(kind, arguments.file, spec, ids=ids, architecture=arguments.architecture)
+        report = check(kind, arguments.file, spec, ids=ids, also=also, architecture=arguments.architecture)
     except (OSError, ValidationError, json.JSONDecodeError, MemoryError) as error:
         sys.stderr.write(f"could not check: {type(error).__name__}: {error}\n")
         return 2

@@ -11,11 +11,16 @@ from runners.models.predictions import check_predictions
 from runners.spec.models import TaskSpec
 
 
-def check_prediction_file(path: Path, *, task: TaskSpec, ids: Sequence[str] | None) -> IntakeReport:
-    """Judge a predictions file; completely where the ids of the split are given."""
+def check_prediction_file(
+    path: Path, *, task: TaskSpec, ids: Sequence[str] | None, also: Sequence[str] = ()
+) -> IntakeReport:
+    """Judge a predictions file; completely where the ids of the split are given.
+
+    `also` are the ids of its validation split, all or none of which may be answered too.
+    """
     report = IntakeReport()
     report.facts["bytes"] = path.stat().st_size
-    found, defects = check_predictions(path, task=task, ids=ids)
+    found, defects = check_predictions(path, task=task, ids=ids, also=also)
     report.defects += defects
     if found is not None:
         table = Table(path)
@@ -25,5 +30,6 @@ def check_prediction_file(path: Path, *, task: TaskSpec, ids: Sequence[str] | No
             "columns": list(table.columns[:50]),
             "probabilities": found.probabilities is not None,
             "ids_checked": ids is not None,
+            **({} if found.also is None else {"validation_rows": len(found.also.predictions)}),
         }
     return report

@@ -42,6 +42,7 @@ def aggregate(ctx: MetricContext, rule: AggregateSpec) -> MetricContext:
         probabilities=None if ctx.probabilities is None else combined,
         attributes={name: _attribute(values, codes, names.size) for name, values in ctx.attributes.items()},
         clusters=None,
+        validation=None if ctx.validation is None else aggregate(ctx.validation, rule),
         inputs=None,
         model=None,
     )

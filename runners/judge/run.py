@@ -19,11 +19,13 @@ from runners.errors import RetryableError, RunFault, ScorerFault
 from runners.judge.asking import predict_all
 from runners.judge.consistency import ask_again
 from runners.judge.environment import environment
+from runners.judge.facts import submission_facts
 from runners.judge.livelog import LiveLog, text
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
 from runners.judge.sample import Pace, asks, duration, estimate, too_slow, try_sample
 from runners.judge.submission import Startable, only_file, prepare
+from runners.judge.validation import answered, ask_validation, load_validation
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel, open_model
 from runners.spec.models import SubmissionKind
@@ -34,11 +36,12 @@ _SHORT_OF_TIME = 0.5
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """Local folders with the files under the names of their `FileRef`s. `sample` may be absent."""
+    """Local folders with the files under the names of their `FileRef`s. `sample` and `validation` may be absent."""
 
     split: Path
     sample: Path | None
     submission: Path
+    validation: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,14 @@ def _judge_file(spec: RunSpec, files: LocalFiles, record: Recorder, outcome: _Ou
     with record.stage("load"):
         split = load_split(files.split, spec, inputs=False)
         ctx = _context(spec, split, record)
+        validation = load_validation(spec, files.validation, inputs=False)
     with record.stage("predict"):
-        given = read_predictions(only_file(files.submission, what="predictions"), task=spec.task, ids=split.ids)
+        file = only_file(files.submission, what="predictions")
+        also = () if validation is None else validation.ids
+        given = read_predictions(file, task=spec.task, ids=split.ids, also=also)
     ctx = replace(ctx, predictions=given.predictions, probabilities=given.probabilities)
+    if validation is not None and given.also is not None:
+        ctx = replace(ctx, validation=answered(validation, ctx, given.also.predictions, given.also.probabilities))
     measure_all(spec, ctx, record, outcome.results)
 
 
@@ -141,6 +149,7 @@ def _judge_model(
         split = load_split(files.split, spec)
         ctx = _context(spec, split, record)
         sample = load_split(files.sample, spec) if files.sample is not None else None
+        validation = load_validation(spec, files.validation)
     if split.inputs is None or spec.input is None:
         raise ScorerFault(
             "The data split has no inputs, so a model cannot be asked.",
@@ -167,10 +176,16 @@ def _judge_model(
         stack.enter_context(model)  # closed first: only then has the last of what it wrote arrived
         if model.adopted:
             record.note("The submission was still running since the last attempt and was taken over.")
-        pace = _smoke(spec, split, sample, model, log, record, outcome)
+        also = 0 if validation is None else validation.n
+        pace = _smoke(spec, split, sample, model, log, record, outcome, also=also)
         if pace is not None:
-            _foresee(spec, split, model, pace, record, outcome, elapsed=time.monotonic() - started - model.waited)
-        _ask_and_measure(spec, split, ctx, model, record, outcome)
+            elapsed = time.monotonic() - started - model.waited
+            _foresee(spec, split, model, pace, record, outcome, elapsed=elapsed, also=also)
+        asked = _ask(spec, split, ctx, model, record)
+        asked = replace(asked, facts=submission_facts(spec, files.submission, model))
+        if validation is not None:
+            asked = replace(asked, validation=ask_validation(validation, asked, model, record))
+        measure_all(spec, asked, record, outcome.results)
 
 
 def _files_folder(spec: RunSpec, workdir: Path, place: Place) -> Path:
@@ -221,8 +236,13 @@ def _smoke(
     log: LiveLog,
     record: Recorder,
     outcome: _Outcome,
+    *,
+    also: int,
 ) -> Pace | None:
-    """The public sample first: does it answer, fit in memory, and how fast? None where there is nothing to try."""
+    """The public sample first: does it answer, fit in memory, and how fast? None where there is nothing to try.
+
+    `also`: items that are asked besides those of the split.
+    """
     if split.inputs is None:
         raise RuntimeError("the caller checks that there are inputs")
     if spec.split.visibility == "public":
@@ -239,7 +259,7 @@ def _smoke(
         )
     with record.stage("sample"):
         items = split.inputs.shape[0]
-        asked = items + asks(spec, model, items=items)[1]
+        asked = items + also + asks(spec, model, items=items)[1]
         pace = try_sample(model, sample.inputs, split.inputs, limit=spec.resources.time, asked=asked)
     if spec.sample.visibility == "public":
         outcome.sample_log = log.end_of_public()
@@ -255,9 +275,14 @@ def _foresee(
     outcome: _Outcome,
     *,
     elapsed: float,
+    also: int,
 ) -> None:
-    """Say how long the run will take. Raises `ParticipantFault` where it cannot end in time."""
-    found, limit = estimate(spec, model, pace, items=split.ids.shape[0], elapsed=elapsed), spec.resources.time
+    """Say how long the run will take; `also`: items of the validation split.
+
+    Raises `ParticipantFault` where it cannot end in time.
+    """
+    found = estimate(spec, model, pace, items=split.ids.shape[0], elapsed=elapsed, also=also)
+    limit = spec.resources.time
     outcome.estimated = found.expected
     data: dict[str, JsonValue] = {"estimated_seconds": round(found.expected, 3), "limit_seconds": limit}
     peak = model.peak_memory()
@@ -276,9 +301,8 @@ def _foresee(
         raise fault
 
 
-def _ask_and_measure(
-    spec: RunSpec, split: Split, ctx: MetricContext, model: ServedModel, record: Recorder, outcome: _Outcome
-) -> None:
+def _ask(spec: RunSpec, split: Split, ctx: MetricContext, model: ServedModel, record: Recorder) -> MetricContext:
+    """The context with the model's answers."""
     if split.inputs is None:
         raise RuntimeError("the caller checks that there are inputs")
     with record.stage("predict"):
@@ -287,8 +311,7 @@ def _ask_and_measure(
         )
     _look_for_moods(spec, ctx, split.inputs, probabilities, model, record)
     predictions = probabilities.argmax(axis=1).astype(np.int64)
-    asked = replace(ctx, predictions=predictions, probabilities=probabilities, inputs=split.inputs, model=model)
-    measure_all(spec, asked, record, outcome.results)
+    return replace(ctx, predictions=predictions, probabilities=probabilities, inputs=split.inputs, model=model)
 
 
 def _look_for_moods(

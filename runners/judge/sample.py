@@ -211,11 +211,15 @@ def asks(spec: RunSpec, model: Asked, *, items: int) -> tuple[int, int]:
     return least, typical
 
 
-def estimate(spec: RunSpec, model: Asked, pace: Pace, *, items: int, elapsed: float) -> Estimate:
-    """What the whole run takes: `elapsed` so far, the items of the split, and the questions that metrics declare."""
+def estimate(spec: RunSpec, model: Asked, pace: Pace, *, items: int, elapsed: float, also: int = 0) -> Estimate:
+    """What the whole run takes: `elapsed` so far, the items of the split, and the questions that metrics declare.
+
+    `also`: items that are asked besides those of the split.
+    """
     least, typical = asks(spec, model, items=items)
+    asked = items + also
     return Estimate(
-        expected=elapsed + (items + typical) * pace.usual, hoped=elapsed + items * pace.best + least * pace.densest
+        expected=elapsed + (asked + typical) * pace.usual, hoped=elapsed + asked * pace.best + least * pace.densest
     )
 
 

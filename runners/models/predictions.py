@@ -2,7 +2,8 @@
 
 Parquet or CSV with `id` and at least one of: `prediction` (class name), `p_<class>` for every class
 (rows sum to one within 1e-3), or for two classes `score` = probability of `task.positive`.
-Without `prediction` the most probable class stands; ties go to the lowest index.
+Without `prediction` the most probable class stands; ties go to the lowest index. The file may also answer for the
+items of a validation split: for all of them, or none.
 """
 
 from __future__ import annotations
@@ -31,19 +32,25 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Row i answers for the i-th id asked for. `probabilities` is (n, classes), rows sum to one, or None."""
+    """Row i answers for the i-th id asked for. `probabilities` is (n, classes), rows sum to one, or None.
+
+    `also`: the same for the ids that may be answered too; None where the file does not.
+    """
 
     predictions: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64] | None = None
+    also: Predictions | None = None
 
 
-def read_predictions(path: Path, *, task: TaskSpec, ids: Sequence[str] | Names) -> Predictions:
-    """Read and check a predictions file for these ids.
+def read_predictions(
+    path: Path, *, task: TaskSpec, ids: Sequence[str] | Names, also: Sequence[str] | Names = ()
+) -> Predictions:
+    """Read and check a predictions file for these ids, and perhaps for those of a validation split, `also`.
 
     Raises:
         ParticipantFault: with verdict invalid_output; the text lists all defects with examples.
     """
-    found, defects = check_predictions(path, task=task, ids=ids)
+    found, defects = check_predictions(path, task=task, ids=ids, also=also)
     if found is None:
         lines = [f"({number}) {defect.message}." for number, defect in enumerate(defects, start=1)]
         text = lines[0][4:] if len(lines) == 1 else " ".join(lines)
@@ -56,12 +63,12 @@ def read_predictions(path: Path, *, task: TaskSpec, ids: Sequence[str] | Names) 
 
 
 def check_predictions(
-    path: Path, *, task: TaskSpec, ids: Sequence[str] | Names | None
+    path: Path, *, task: TaskSpec, ids: Sequence[str] | Names | None, also: Sequence[str] | Names = ()
 ) -> tuple[Predictions | None, list[Defect]]:
     """Check a predictions file; all defects at once. Without `ids` any set of ids will do and rows keep their order."""
     defects: list[Defect] = []
     try:
-        table = _open(path, task, None if ids is None else len(ids))
+        table = _open(path, task, None if ids is None else len(ids) + len(also))
         defects = _column_defects(table.columns, task)
         if "id" not in table.columns:
             return None, defects
@@ -71,7 +78,8 @@ def check_predictions(
     except TableError as error:
         return None, [*defects, Defect(error.code, error.message, hint=error.hint)]
     reader = _Reader(columns, task, defects)
-    found = reader.read(None if ids is None else pa.array(ids, type=pa.string()), usable=not defects)
+    asked = None if ids is None else pa.array(ids, type=pa.string())
+    found = reader.read(asked, pa.array(also, type=pa.string()), usable=not defects)
     return (None if defects else found), defects
 
 
@@ -135,12 +143,13 @@ class _Reader:
         self.defects = defects
         self.ids = columns["id"]
 
-    def read(self, asked: Any | None, *, usable: bool) -> Predictions | None:
-        """`asked` are the ids in the order wanted; `usable` says whether all columns are there."""
+    def read(self, asked: Any | None, also: Any, *, usable: bool) -> Predictions | None:
+        """`asked` and `also` are the ids in the order wanted; `usable` says whether all columns are there."""
         if not len(self.ids):
             self._note("rows", "the table has a header and no rows", "Write one row for each id.")
             return None
-        order = self._order(asked)
+        order = self._order(asked, also)
+        second = None if asked is None else self._also(asked, also)
         classes = self._classes() if "prediction" in self.columns else None
         shares = self._shares() if usable else None
         if self.defects or not usable:
@@ -151,7 +160,11 @@ class _Reader:
             classes = np.argmax(shares, axis=1).astype(np.int64)
         if classes is None:
             raise AssertionError("the columns were checked to hold answers")
-        return Predictions(classes[order], None if shares is None else shares[order])
+
+        def answers(rows: npt.NDArray[np.int64], more: Predictions | None) -> Predictions:
+            return Predictions(classes[rows], None if shares is None else shares[rows], more)
+
+        return answers(order, None if second is None else answers(second, None))
 
     def _note(self, code: str, message: str, hint: str) -> None:
         self.defects.append(Defect(code, message, hint=hint))
@@ -165,7 +178,22 @@ class _Reader:
             more = f" and {count - 5:,} more" if count > 5 else ""
             self._note(code, f"{plural(count, 'row')} {message}: {', '.join(shown)}{more}", hint)
 
-    def _order(self, asked: Any | None) -> npt.NDArray[np.int64]:
+    def _also(self, asked: Any, also: Any) -> npt.NDArray[np.int64] | None:
+        """Where each id that may be answered too stands in the file; None where it answers for none of them."""
+        order = positions(also, self.ids)
+        extra = (positions(self.ids, asked) < 0) & (positions(self.ids, also) >= 0)
+        missing = np.flatnonzero(order < 0)
+        if not len(order) or (len(missing) and not extra.any()):
+            return None
+        if len(missing):
+            names = [also[int(i)].as_py() for i in missing[:5]]
+            count = plural(len(also), "id")
+            text = f"{len(missing):,} of {count} of the validation split missing: {_first(names, len(missing))}"
+            self._note("missing_ids", text, "Answer for every id of the validation split, or for none.")
+            return None
+        return order
+
+    def _order(self, asked: Any | None, also: Any) -> npt.NDArray[np.int64]:
         """Where each id asked for stands in the file; notes missing, doubled, unknown and empty ids."""
         count, twice = doubled(self.ids)
         if count:
@@ -177,7 +205,7 @@ class _Reader:
             return np.arange(len(self.ids), dtype=np.int64)
         order = positions(asked, self.ids)
         missing = np.flatnonzero(order < 0)
-        unknown = np.flatnonzero(positions(self.ids, asked) < 0)
+        unknown = np.flatnonzero((positions(self.ids, asked) < 0) & (positions(self.ids, also) < 0))
         if len(missing):
             names = [asked[int(i)].as_py() for i in missing[:5]]
             text = f"{len(missing):,} of {plural(len(asked), 'id')} missing: {_first(names, len(missing))}"

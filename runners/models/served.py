@@ -39,8 +39,9 @@ T = TypeVar("T")
 class ServedModel:
     """Implements `runners.models.base.Model`. Made by `open_model`; close it, or use it in a `with`.
 
-    `reasons` says, for each access it does not give, why. `adopted`: an attempt before this one started it.
-    `waited`: seconds it waited for a machine of a cluster, which are no part of the run's time.
+    `reasons` says, for each access it does not give, why; `offer` is what the platform's own server told of a model.
+    `adopted`: an attempt before this one started it. `waited`: seconds it waited for a machine of a cluster, which are
+    no part of the run's time.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ServedModel:
     ) -> None:
         self.access: frozenset[Access] = frozenset({"queries"})
         self.reasons: dict[str, str] = {}
+        self.offer: dict[str, Any] = {}
         self.queries = 0
         self.calls = 0
         self.adopted = False
@@ -152,11 +154,11 @@ class ServedModel:
         if not trusted:
             self.reasons["gradients"] = "the platform has no weights of it to differentiate; send a `model` for that"
             return
-        offer = metadata.get("parameters") or {}
-        if offer.get("gradients"):
+        self.offer = dict(metadata.get("parameters") or {})
+        if self.offer.get("gradients"):
             self.access = frozenset({"queries", "gradients"})
         else:
-            self.reasons["gradients"] = str(offer.get("reason", "")) or "the server offers none"
+            self.reasons["gradients"] = str(self.offer.get("reason", "")) or "the server offers none"
 
     def _checked(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if x.shape[1:] != self._input.shape:

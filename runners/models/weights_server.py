@@ -4,12 +4,14 @@
 
 Onnxruntime answers, and torch gives the gradients; where a graph has an operator that our torch interpreter
 lacks, or the two disagree, there are no gradients. `GET /v2/models/model` says which, under
-`parameters`: `{"gradients": true}` or `{"gradients": false, "reason": "…"}`.
+`parameters`: `{"gradients": true}` or `{"gradients": false, "reason": "…"}`. There too: `parameters`, how many numbers
+the file holds; `flops` of one item, or null and under `uncounted` why.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -21,7 +23,8 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from runners.models.onnx_torch import TorchGraph, UnsupportedGraph
+from runners.models.onnx_torch import TorchGraph, Uncounted, UnsupportedGraph, flops
+from runners.models.onnx_torch import parameters as parameters_of
 from touchstone_client.serving import serve
 
 Array = npt.NDArray[Any]
@@ -181,6 +184,33 @@ def _compare(ours: Array, theirs: Array) -> None:
         raise UnsupportedGraph(f"torch and onnxruntime disagree on this graph by {difference:.2g}")
 
 
+def size_of(model: onnx.ModelProto) -> dict[str, Any]:
+    """What the file holds and what an item costs, as it is told under `parameters`."""
+    told: dict[str, Any] = {"parameters": parameters_of(model), "flops": None, "uncounted": ""}
+    try:
+        told["flops"] = flops(model)
+    except Uncounted as error:
+        told["uncounted"] = str(error)
+        shapes = _shapes(model)
+        if shapes is not None:
+            with contextlib.suppress(Uncounted):
+                told |= {"flops": flops(model, shapes), "uncounted": ""}
+    return told
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]] | None:
+    """Shapes that follow from values are known once the graph has run, where torch can carry it out."""
+    batch = fixed_batch(model)
+    example = _example(model, batch)
+    if example is None:
+        return None
+    try:
+        with torch.inference_mode():
+            return TorchGraph(model).shapes(torch.from_numpy(example if batch else example[:1]))
+    except UnsupportedGraph:
+        return None
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Load the file and serve it until the platform hangs up."""
     parser = argparse.ArgumentParser(prog="python -m runners.models.weights_server")
@@ -189,6 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--memory", type=int, default=_DEFAULT_MEMORY, help="bytes the sandbox may take")
     options = parser.parse_args(arguments)
     model = onnx.load(options.file)
+    size = size_of(model)
     predict: _Forward
     gradient = None
     try:
@@ -204,7 +235,7 @@ def main(arguments: list[str] | None = None) -> None:
         parameters = {"gradients": False, "reason": str(error)}
         print(f"no gradients: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox's log
     del model
-    serve(predict, gradient=gradient, parameters=parameters)
+    serve(predict, gradient=gradient, parameters=parameters | size)
 
 
 if __name__ == "__main__":

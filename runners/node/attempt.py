@@ -139,6 +139,8 @@ class Attempt:
         wanted = {"submission": self.spec.submission.files, "split": self.spec.split.files}
         if self.spec.sample is not None:
             wanted["sample"] = self.spec.sample.files
+        if self.spec.validation is not None:
+            wanted["validation"] = self.spec.validation.files
         for part, files in wanted.items():
             self.cache.materialise(files, folder / part, fetch=self._download)
 

@@ -104,10 +104,11 @@ def _main(send: Connection, job: _Job, memory: int, parent: int) -> None:
 def _evaluate(job: _Job, emit: Callable[[Any], None]) -> RunResult:
     from runners.judge import LocalFiles, Place, evaluate
 
-    spec, sample = job.spec, job.folder / "sample"
+    spec, sample, validation = job.spec, job.folder / "sample", job.folder / "validation"
     files = LocalFiles(
-        split=job.folder / "split", sample=sample if sample.is_dir() else None, submission=job.folder / "submission"
-    )
+        split=job.folder / "split", sample=sample if sample.is_dir() else None, submission=job.folder / "submission",
+        validation=validation if validation.is_dir() else None,
+    )  # fmt: skip
     place = Place(lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours)
     try:
         return evaluate(spec=spec, files=files, engine=job.engine, workdir=job.folder / "work", emit=emit, place=place)

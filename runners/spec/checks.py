@@ -29,10 +29,34 @@ def _phases(draft: Draft) -> Iterator[Defect]:
         if phase.split not in splits:
             hint = suggestion(phase.split, splits, what="Declared in data")
             yield draft.defect("unknown_split", ("phases", index, "split"), f"data has no split {phase.split}", hint)
+        yield from _validation(draft, index, phase)
         if phase.feedback == "ladder":
             text = "ladder is not available in this version"
             yield draft.defect("unavailable", ("phases", index, "feedback"), text, "Use rounded or none.")
     yield from _overlaps(draft)
+
+
+#: From open to secret.
+_SECRECY = ("public", "inputs", "hidden")
+
+
+def _validation(draft: Draft, index: int, phase: PhaseSpec) -> Iterator[Defect]:
+    """The validation split is another one, and no more secret: who may see a run's log is decided by the phase's."""
+    name, loc = phase.validation, ("phases", index, "validation")
+    if name is None:
+        return
+    splits = draft.names("data")
+    if name not in splits:
+        hint = suggestion(name, splits, what="Declared in data")
+        yield draft.defect("unknown_split", loc, f"data has no split {name}", hint)
+    elif name == phase.split:
+        text = f"{name} is also the split that the phase scores on: what is fitted on it would know the answers"
+        yield draft.defect("value", loc, text, "Name a split of other items.")
+    elif name in draft.data and phase.split in draft.data:
+        own, other = (draft.data[split].visibility for split in (phase.split, name))
+        if _SECRECY.index(other) > _SECRECY.index(own):
+            text = f"{name} is {other} and the phase's own split {phase.split} is {own}: logs would give it away"
+            yield draft.defect("leak", loc, text, "Fit on a split that is no more secret than the one scored on.")
 
 
 def _overlaps(draft: Draft) -> Iterator[Defect]:

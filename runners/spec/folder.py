@@ -85,7 +85,7 @@ def _check_data(draft: Draft, folder: Path, offer: Offer, defects: list[Defect])
         attributes=draft.attributes,
         aggregate=draft.aggregate,
         declared=_declared(draft),
-        scored={phase.split for phase in draft.phases.values()},
+        scored={name for phase in draft.phases.values() for name in (phase.split, phase.validation) if name},
         asked=any(kind is not SubmissionKind.PREDICTIONS for kind in kinds),
     )
     report = check_data(folders, rules)

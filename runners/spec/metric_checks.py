@@ -23,6 +23,7 @@ def metric_defects(draft: Draft, offer: Offer) -> Iterator[Defect]:
             yield draft.defect("unknown_metric", (*loc, "use"), f"there is no metric named {use.use}", hint)
             continue
         yield from _parameters(draft, loc, use, entry, known["attacks"])
+        yield from _conditions(draft, loc, use, entry["parameters"].get("properties", {}), known)
         yield from _needs(draft, loc, use, entry)
         doubled = offer.add(offer_of(use, entry, draft.names("attributes")))
         if doubled:
@@ -57,6 +58,29 @@ def _parameters(
         yield draft.defect(problem.code, (*loc, *problem.loc), problem.message, problem.hint)
 
 
+def _conditions(
+    draft: Draft, loc: Loc, use: MetricUse, properties: dict[str, Any], known: dict[str, Any]
+) -> Iterator[Defect]:
+    """Names in a list of attacks, and a defence with its parameters."""
+    given = use.parameters
+    attacks, defence = given.get("attacks"), given.get("defence")
+    for index, name in enumerate(attacks if "attacks" in properties and isinstance(attacks, list) else []):
+        if isinstance(name, str) and name not in known["attacks"]:
+            hint = suggestion(name, known["attacks"], what="Attacks")
+            yield draft.defect("unknown_attack", (*loc, "attacks", index), f"there is no attack named {name}", hint)
+    if "defence" not in properties or not isinstance(defence, str):
+        return
+    if defence not in known["defences"]:
+        hint = suggestion(defence, known["defences"], what="Defences")
+        yield draft.defect("unknown_defence", (*loc, "defence"), f"there is no defence named {defence}", hint)
+        return
+    values = given.get("defence_parameters")
+    schema = known["defences"][defence]["parameters"]
+    for problem in parameter_problems(schema, values if isinstance(values, dict) else {}):
+        text = problem.message.replace("this metric", f"the defence {defence}")
+        yield draft.defect(problem.code, (*loc, "defence_parameters", *problem.loc), text, problem.hint)
+
+
 def _needs(draft: Draft, loc: Loc, use: MetricUse, entry: dict[str, Any]) -> Iterator[Defect]:
     needs = entry["needs"]
     task = draft.task
@@ -65,6 +89,9 @@ def _needs(draft: Draft, loc: Loc, use: MetricUse, entry: dict[str, Any]) -> Ite
         yield draft.defect("missing_favourable", loc, text, "Add `favourable: ...` to task.")
     if "binary" in needs and task is not None and task.kind != "binary":
         yield draft.defect("not_binary", loc, f"{use.use} is defined for two classes only", "Remove the metric.")
+    if "validation" in needs and draft.complete("phases") and not any(p.validation for p in draft.phases.values()):
+        text = f"{use.use} is fitted on validation items, and no phase has a validation split"
+        yield draft.defect("missing_validation", loc, text, "Add `validation: SPLIT` to a phase.")
     if "attributes" in needs:
         yield from _attributes(draft, loc, use)
 

@@ -217,6 +217,10 @@ class PhaseSpec(SpecModel):
     slug: Slug
     title: str = ""
     split: str
+    validation: str | None = Field(
+        None,
+        description="Another labelled split, asked as well: thresholds and mitigations are fitted on it.",
+    )
     opens: Moment
     closes: Moment | None = None
     limits: LimitSpec = Field(default_factory=lambda: LimitSpec())

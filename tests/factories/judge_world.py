@@ -73,11 +73,12 @@ class World:
         write(self.folder / "submission" / "p.csv", [["id", "score"], *(rows or zip(self.ids, p, strict=True))])
 
     def evaluate(self, spec, engine=None, **more) -> RunResult:
-        sample = self.folder / "sample"
+        sample, validation = self.folder / "sample", self.folder / "validation"
         files = LocalFiles(
             split=self.folder / "split",
             sample=sample if sample.is_dir() else None,
             submission=self.folder / "submission",
+            validation=validation if validation.is_dir() else None,
         )
         result = evaluate(
             spec=spec, files=files, engine=engine, workdir=self.folder / "work", emit=self.events.append, **more
@@ -111,6 +112,7 @@ class FakeServed(NetModel):
 
     def __init__(self, access=frozenset({"queries", "gradients"}), dies_after=10**9):
         super().__init__([np.column_stack([0 * W, W])], [np.zeros(2)], access=access)
+        self.offer = {}
         self.dies_after, self.closed, self.rows, self.adopted = dies_after, False, [], False
         self.waited = 0.0
 

@@ -166,27 +166,36 @@ def _update_defects(competition: Competition, content: BundleContent, replace: b
     spec = content.spec
     used = set(Submission.objects.filter(phase__competition=competition).values_list("phase_id", flat=True).distinct())
     phases = list(competition.phases.select_related("split"))
+    fitted = {phase["slug"]: phase.get("validation") for phase in competition.spec["phases"]}
     for phase in phases:
         new = next((p for p in spec.phases if p.slug == phase.slug), None)
-        if phase.pk not in used:
-            if new is None and not replace:
-                yield _dropped(f"phase {phase.slug}", "phases")
-        elif new is None:
-            yield _in_use(f"phase {phase.slug} is gone", "phases", "Keep it; a phase that is over can stay.")
-        elif new.split != phase.split.name:
-            text = f"phase {phase.slug} moves from split {phase.split.name} to {new.split}"
-            yield _in_use(text, "phases", "Add a new phase on the new split.")
-    scored = {phase.split_id for phase in phases if phase.pk in used}
+        if phase.pk in used:
+            yield from _phase_defects(phase, new, fitted.get(phase.slug))
+        elif new is None and not replace:
+            yield _dropped(f"phase {phase.slug}", "phases")
+    scored = {name for phase in phases if phase.pk in used for name in (phase.split.name, fitted.get(phase.slug))}
     if used and competition.spec["task"] != spec.task.model_dump(mode="json"):
         yield _in_use("the task differs", "task", "Make a new competition for a new task.")
     contents = {split.name: split for split in content.splits}
     for split in competition.splits.all():
         found = contents.get(split.name)
-        if found is None and split.pk not in scored and not replace:
+        if found is None and split.name not in scored and not replace:
             yield _dropped(f"data split {split.name}", "data")
-        elif split.pk in scored and (found is None or found.digest != split.digest):
+        elif split.name in scored and (found is None or found.digest != split.digest):
             text = f"the data of split {split.name} differ from what submissions were scored on"
             yield _in_use(text, f"data.{split.name}", "Add the new data as another split with a phase of its own.")
+
+
+def _phase_defects(phase: Phase, new: PhaseSpec | None, fitted: str | None) -> Iterator[Defect]:
+    """Changes of a phase that has submissions; `fitted` is the validation split it had."""
+    if new is None:
+        yield _in_use(f"phase {phase.slug} is gone", "phases", "Keep it; a phase that is over can stay.")
+    elif new.split != phase.split.name:
+        text = f"phase {phase.slug} moves from split {phase.split.name} to {new.split}"
+        yield _in_use(text, "phases", "Add a new phase on the new split.")
+    elif new.validation != fitted:
+        text = f"phase {phase.slug} moves from validation split {fitted or '(none)'} to {new.validation or '(none)'}"
+        yield _in_use(text, "phases", "Add a new phase with the new validation split.")
 
 
 def _in_use(text: str, where: str, hint: str) -> Defect:

@@ -30,9 +30,19 @@ class IntakeReport:
 
 
 def intake_check(
-    *, kind: str, file: Path, name: str, spec: dict[str, Any], ids: Path | None, seconds: float
+    *,
+    kind: str,
+    file: Path,
+    name: str,
+    spec: dict[str, Any],
+    ids: Path | None,
+    also: Path | None = None,
+    seconds: float,
 ) -> IntakeReport:
-    """Check one artifact. `name` is the name it gets for the check. Raises `IntakeBroken`."""
+    """Check one artifact. `name` is the name it gets for the check; `also`: ids of the validation split.
+
+    Raises `IntakeBroken`.
+    """
     with tempfile.TemporaryDirectory(prefix="touchstone-intake-") as folder:
         place = Path(folder)
         _link(file, place / name)
@@ -40,6 +50,8 @@ def intake_check(
         arguments = [kind, str(place / name), "--spec", str(place / "spec.json")]
         if ids is not None:
             arguments += ["--ids", str(ids)]
+        if also is not None:
+            arguments += ["--also", str(also)]
         try:
             return _read(_WARM.run("runners.intake", *arguments, folder=place, seconds=seconds))
         except LimitedTimeout as error:

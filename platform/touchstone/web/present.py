@@ -123,6 +123,7 @@ PILLARS = {
     "performance": Pillar(gettext_lazy("Performance"), icon="target"),
     "robustness": Pillar(gettext_lazy("Robustness"), icon="shield"),
     "fairness": Pillar(gettext_lazy("Fairness"), icon="scale"),
+    "calibration": Pillar(gettext_lazy("Calibration"), icon="circle-dot"),
     "efficiency": Pillar(gettext_lazy("Efficiency"), icon="gauge"),
     "explainability": Pillar(gettext_lazy("Explainability"), icon="lightbulb"),
     "privacy": Pillar(gettext_lazy("Privacy"), icon="fingerprint"),

@@ -16,6 +16,9 @@ from runners.statistics.intervals import quantile_interval
 
 _BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(min_length=1, max_length=16)]
 
+#: Samples that a percentile needs: five, and ten, beyond it.
+_LEAST_SAMPLES = {0.95: 100, 0.99: 1000}
+
 
 def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     asked = sum(set(parameters["batch_sizes"])) * (parameters["repeats"] + parameters["warm_up"])
@@ -32,9 +35,10 @@ def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     results=(
         "",
         Column("p95", title="Latency (95th percentile)"),
+        Column("p99", title="Latency (99th percentile)"),
         Column("throughput", title="Throughput", unit="items/s", direction="maximise"),
     ),
-    reference="Median and 95th percentile with distribution-free intervals (order statistics); after warm-up",
+    reference="Percentiles with distribution-free intervals (order statistics); after warm-up",
     queries=_cost,
 )
 def latency(
@@ -47,10 +51,11 @@ def latency(
     """Milliseconds from question to answer, seen by the judge, protocol included, at the first batch size.
 
     Each of `batch_sizes` is asked `repeats` times after `warm_up` questions that do not count, in an
-    order drawn by the run's seed. Throughput is that of the best batch size.
+    order drawn by the run's seed. Throughput is that of the best batch size. The 95th percentile needs 100 repeats and
+    the 99th 1000: with fewer it would be little more than the slowest answer, and is undefined.
     """
     if ctx.n == 0:
-        return {key: undefined("the split has no items", n=0) for key in ("", "p95", "throughput")}
+        return {key: undefined("the split has no items", n=0) for key in ("", "p95", "p99", "throughput")}
     times = _measure(ctx, batch_sizes, repeats, warm_up)
     first = times[batch_sizes[0]]
     rows: list[JsonValue] = [_row(size, times[size]) for size in dict.fromkeys(batch_sizes)]
@@ -59,7 +64,8 @@ def latency(
     }  # fmt: skip
     return {
         "": _quantile(first, 0.5, details),
-        "p95": _quantile(first, 0.95, {"samples": repeats, "batch_size": batch_sizes[0]}),
+        "p95": _tail(first, 0.95, batch_sizes[0]),
+        "p99": _tail(first, 0.99, batch_sizes[0]),
         "throughput": _throughput(times),
     }
 
@@ -82,10 +88,23 @@ def _measure(
     return {size: np.array(values) for size, values in times.items()}
 
 
+def _tail(seconds: npt.NDArray[np.float64], q: float, size: int) -> MetricValue:
+    """A high percentile, where there are enough samples for it to be more than the largest of them."""
+    needed = _LEAST_SAMPLES[q]
+    if seconds.size < needed:
+        reason = f"{seconds.size} samples cannot tell the {q * 100:.0f}th percentile; set `repeats` to {needed} or more"
+        return undefined(reason, n=seconds.size)
+    return _quantile(seconds, q, {"samples": seconds.size, "batch_size": size})
+
+
 def _row(size: int, seconds: npt.NDArray[np.float64]) -> JsonValue:
-    p50, p95, p99 = (float(value) for value in np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000)
+    p50 = float(np.median(seconds)) * 1000
+    tails: dict[str, JsonValue] = {
+        f"p{q * 100:.0f}_ms": float(np.quantile(seconds, q)) * 1000 if seconds.size >= needed else None
+        for q, needed in _LEAST_SAMPLES.items()
+    }
     return {
-        "batch_size": size, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "min_ms": float(seconds.min()) * 1000,
+        "batch_size": size, "p50_ms": p50, **tails, "min_ms": float(seconds.min()) * 1000,
         "max_ms": float(seconds.max()) * 1000, "items_per_second": _per_second(size, p50 / 1000),
     }  # fmt: skip
 

@@ -1,11 +1,11 @@
-"""Privileged against unprivileged: from a context to the table, the four differences and their intervals."""
+"""Privileged against unprivileged: from a context to the table, and what it tells of each side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,11 @@ from pydantic import JsonValue
 
 from runners.context import IntArray, MetricContext, Names
 from runners.errors import ScorerFault
-from runners.metrics.fairness.table import CountTable, Rates, count, rates
+from runners.metrics.fairness.shares import SHARES
+from runners.metrics.fairness.table import Coder, CountTable, Rates, chunks, count, rates
 from runners.metrics.performance.counts import answers
-from runners.registry import MetricValue, undefined
 from runners.spec.models import AttributeSpec
-from runners.statistics.bootstrap import cluster_codes, groups_of, table_interval
-from runners.statistics.intervals import Interval
+from runners.statistics.bootstrap import cluster_codes
 
 FloatArray = npt.NDArray[np.float64]
 Quartet = Literal["spd", "di", "eod", "aod"]
@@ -36,14 +35,19 @@ FORMULAE: dict[Quartet, Callable[[Rates, Rates], FloatArray]] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two pooled groups. `cells` are flat indices into `[side, y, yhat]`; side 0 is unprivileged."""
+    """Two pooled groups. `counts` are `[side, y, yhat]`; side 0 is unprivileged.
+
+    `outcome` is the class in question. Only where items share clusters, `cells` are the flat indices
+    of the compared items into `counts`, and `codes` their clusters.
+    """
 
     attribute: str
     spec: AttributeSpec
     table: CountTable
     counts: IntArray
-    cells: IntArray
-    codes: IntArray | None
+    outcome: int
+    cells: IntArray | None = None
+    codes: IntArray | None = None
 
 
 def attribute_values(ctx: MetricContext, attribute: str) -> tuple[AttributeSpec, Names] | None:
@@ -61,42 +65,69 @@ def attribute_values(ctx: MetricContext, attribute: str) -> tuple[AttributeSpec,
     return None if values is None else (spec, values)
 
 
-def compare(ctx: MetricContext, attribute: str) -> Comparison | None:
-    """Count the favourable outcome for privileged and unprivileged items; None without such a column."""
+def sides(spec: AttributeSpec, groups: Iterable[str]) -> npt.NDArray[np.int8]:
+    """For each group 0 (unprivileged), 1 (privileged) or -1 (not compared): (groups,), int8."""
+    others = spec.unprivileged
+    return np.array(
+        [1 if g == spec.privileged else 0 if not others or g in others else -1 for g in groups], dtype=np.int8
+    )
+
+
+def item_sides(spec: AttributeSpec, values: Names) -> npt.NDArray[np.int8]:
+    """The same for each item, (n,), int8; -1 where the value is unknown too. Read in chunks."""
+    coder, out = Coder(), np.empty(values.shape[0], dtype=np.int8)
+    for part in chunks(values.shape[0]):
+        codes = coder.codes(values[part])
+        out[part] = np.append(np.int8(-1), sides(spec, coder.names))[codes]
+    return out
+
+
+def compare(ctx: MetricContext, attribute: str, outcome: int | None = None) -> Comparison | None:
+    """Count an outcome for privileged and unprivileged items; None without such a column.
+
+    `outcome` is the index of the class in question: the favourable one unless told otherwise.
+    """
     found = attribute_values(ctx, attribute)
     if found is None:
         return None
     spec, values = found
-    favourable = ctx.task.favourable_index
-    y, yhat = ctx.labels == favourable, answers(ctx) == favourable
-    table = count(values, y, yhat)
-    unprivileged = spec.unprivileged or tuple(name for name in table.groups if name != spec.privileged)
-    counts = np.stack([table.pooled(unprivileged), table.pooled((spec.privileged,))])
-    is_privileged = np.array([value == spec.privileged for value in values], dtype=bool)
-    compared = is_privileged | np.array([value in unprivileged for value in values], dtype=bool)
-    cells = is_privileged * 4 + y * 2 + yhat * 1
-    clusters = None if ctx.clusters is None else ctx.clusters[compared]
-    return Comparison(attribute, spec, table, counts, cells[compared].astype(np.int64), cluster_codes(clusters))
+    index = outcome if outcome is not None else ctx.task.favourable_index
+    if index is None:
+        raise RuntimeError("a metric about the favourable outcome must declare the need `favourable`")
+    predictions = answers(ctx)
+    table = count(values, ctx.labels, predictions, index=index)
+    place = sides(spec, table.groups)
+    counts = np.stack([table.counts[place == side].sum(axis=0) for side in (0, 1)]).astype(np.int64)
+    if ctx.clusters is None:
+        return Comparison(attribute, spec, table, counts, index)
+    side = item_sides(spec, values)
+    compared = side >= 0
+    cells = (side * 4 + (ctx.labels == index) * 2 + (predictions == index))[compared]
+    return Comparison(
+        attribute, spec, table, counts, index, cells.astype(np.int64), cluster_codes(ctx.clusters[compared])
+    )
 
 
-def _number(value: FloatArray) -> float | None:
+def number(value: FloatArray | float) -> float | None:
+    """A number, or None for NaN."""
     return float(value) if np.isfinite(value) else None
 
 
-def rates_json(counts: IntArray) -> dict[str, JsonValue]:
+def rates_json(counts: npt.NDArray[Any]) -> dict[str, JsonValue]:
     """n and rates of one group; null where there is nothing to divide by."""
     r = rates(counts)
     return {
-        "n": int(r.n), "selection_rate": _number(r.selection), "tpr": _number(r.tpr), "fpr": _number(r.fpr),
-        "base_rate": _number(r.base),
+        "n": int(r.n), "selection_rate": number(r.selection), "tpr": number(r.tpr), "fpr": number(r.fpr),
+        "base_rate": number(r.base), "ppv": number(SHARES["positive_predictive_value"].of(counts)),
+        "accuracy": number(SHARES["accuracy"].of(counts)), "balanced_accuracy": number((r.tpr + 1 - r.fpr) / 2),
     }  # fmt: skip
 
 
 def comparison_details(ctx: MetricContext, c: Comparison) -> dict[str, JsonValue]:
     """Rates of both sides and of each value of the attribute, and the counts they come from."""
-    index = ctx.task.favourable_index
+    name = "favourable" if c.outcome == ctx.task.favourable_index else "positive"
     return {
-        "favourable": None if index is None else ctx.task.classes[index],
+        name: ctx.task.classes[c.outcome],
         "privileged": rates_json(c.counts[1]),
         "unprivileged": rates_json(c.counts[0]),
         "groups": [{"group": g, **rates_json(cells)} for g, cells in zip(c.table.groups, c.table.counts, strict=True)],
@@ -104,75 +135,3 @@ def comparison_details(ctx: MetricContext, c: Comparison) -> dict[str, JsonValue
         "counts": c.counts.tolist(),
         "clusters": None if c.codes is None else int(c.codes.max(initial=-1)) + 1,
     }
-
-
-def _why_undefined(metric: Quartet, c: Comparison) -> str:
-    unprivileged, privileged = rates(c.counts[0]), rates(c.counts[1])
-    sides = (("unprivileged", unprivileged), ("privileged", privileged))
-    for name, side in sides:
-        if metric in ("eod", "aod") and np.isnan(side.tpr):
-            return f"the {name} group has no item whose true outcome is the favourable one, so it has no TPR"
-        if metric == "aod" and np.isnan(side.fpr):
-            return f"every item of the {name} group has the favourable true outcome, so it has no FPR"
-    return "no privileged item is given the favourable outcome, so the ratio divides by zero"
-
-
-def evaluate(
-    ctx: MetricContext,
-    attribute: str,
-    metric: Quartet,
-    *,
-    exact: Callable[[Comparison], float | None] | None,
-    when_flat: Callable[[IntArray], Interval],
-) -> dict[str, MetricValue]:
-    """One of the four for one attribute, as `{"[attribute]": value}`.
-
-    `exact` computes the value by another library; `when_flat` gives the interval where all rates
-    are 0 or 1, for then a bootstrap has nothing to vary.
-    """
-    key = f"[{attribute}]"
-    c = compare(ctx, attribute)
-    if c is None:
-        return {key: undefined("the data split has no such attribute", state="not_applicable")}
-    n = int(c.counts.sum())
-    details = comparison_details(ctx, c)
-    sizes = {"unprivileged": int(c.counts[0].sum()), "privileged": int(c.counts[1].sum())}
-    small = [f"{name} has {size}" for name, size in sizes.items() if size < c.spec.minimum]
-    if small:
-        reason = f"{' and '.join(small)} items of the {c.spec.minimum} that {attribute} asks for"
-        return {key: MetricValue(None, n=n, state="too_few", reason=reason, details=details)}
-    formula = FORMULAE[metric]
-    value = _number(formula(rates(c.counts[0]), rates(c.counts[1])))
-    if value is None:
-        return {key: MetricValue(None, n=n, state="undefined", reason=_why_undefined(metric, c), details=details)}
-    if exact is not None:
-        value = exact(c)
-    if _flat(c.counts, metric):
-        low, high = when_flat(c.counts if c.codes is None else _in_clusters(c, c.codes, metric))
-    else:
-        low, high = table_interval(
-            lambda t: formula(rates(t[:, 0]), rates(t[:, 1])), c.cells, (2, 2, 2), c.codes,
-            rng=ctx.rng(f"fairness.{metric}.{attribute}"),
-        )  # fmt: skip
-    return {key: MetricValue(value, low=low, high=high, n=n, details=details)}
-
-
-def _in_clusters(c: Comparison, codes: IntArray, metric: Quartet) -> IntArray:
-    """The table of a flat comparison with clusters in the place of items, for items that share one are not independent.
-
-    Every rate that is read is 0 or 1, so a rate's items are all in one cell: its clusters go there.
-    """
-    side, y, yhat = np.unravel_index(c.cells, (2, 2, 2))
-    rate = side * 2 if metric in ("spd", "di") else side * 2 + y
-    out = np.zeros((2, 2, 2), dtype=np.int64)
-    for index, units in enumerate(groups_of(codes, rate, 4).tolist()):
-        if units:
-            out[index // 2, index % 2, yhat[rate == index][0]] = units
-    return out
-
-
-def _flat(counts: IntArray, metric: Quartet) -> bool:
-    """Whether every rate the metric reads is 0 or 1."""
-    both = rates(counts)
-    read = {"spd": (both.selection,), "di": (both.selection,), "eod": (both.tpr,), "aod": (both.tpr, both.fpr)}[metric]
-    return all(bool(np.isin(rate, (0.0, 1.0)).all()) for rate in read)

@@ -1,24 +1,20 @@
-"""Metrics on who is judged rightly: equal opportunity and average odds differences."""
+"""Metrics on who is judged rightly: equal opportunity, average odds and equalised odds."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
-from runners.context import IntArray, MetricContext
-from runners.metrics.fairness.engine import exact_value
-from runners.metrics.fairness.groups import evaluate
+from runners.context import MetricContext
+from runners.metrics.fairness.evaluation import Engine, evaluate
+from runners.metrics.fairness.formulae import COMBINED, Folded, difference, ratio
 from runners.registry import MetricReturn, metric
-from runners.statistics.intervals import Interval, mover
+
+_DIFFERENCES = (difference("false_positive_rate"), difference("true_positive_rate"))
+_RATIOS = (ratio("false_positive_rate"), ratio("true_positive_rate"))
 
 
-def _eod_when_flat(counts: IntArray) -> Interval:
-    u, p = counts[:, 1]
-    return mover([1, -1], [int(u[1]), int(p[1])], [int(u.sum()), int(p.sum())])
-
-
-def _aod_when_flat(counts: IntArray) -> Interval:
-    rows = [counts[0, 0], counts[1, 0], counts[0, 1], counts[1, 1]]
-    return mover([0.5, -0.5, 0.5, -0.5], [int(row[1]) for row in rows], [int(row.sum()) for row in rows])
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 @metric(
@@ -30,12 +26,9 @@ def _aod_when_flat(counts: IntArray) -> Interval:
     results=("[attribute]",),
     reference="Hardt, Price and Srebro 2016; sign as in AIF360",
 )
-def equal_opportunity_difference(
-    ctx: MetricContext, *, attribute: str, engine: Literal["native", "aif360"] = "native"
-) -> MetricReturn:
+def equal_opportunity_difference(ctx: MetricContext, *, attribute: str, engine: Engine = "native") -> MetricReturn:
     """TPR(unprivileged) - TPR(privileged), about the favourable class. Undefined where a group has no such item."""
-    exact = exact_value("eod", engine)
-    return evaluate(ctx, attribute, "eod", exact=exact, when_flat=_eod_when_flat)
+    return evaluate(ctx, attribute, difference("true_positive_rate"), purpose="eod", engine=engine)
 
 
 @metric(
@@ -47,12 +40,61 @@ def equal_opportunity_difference(
     results=("[attribute]",),
     reference="Hardt, Price and Srebro 2016; signed mean as in AIF360",
 )
-def average_odds_difference(
-    ctx: MetricContext, *, attribute: str, engine: Literal["native", "aif360"] = "native"
-) -> MetricReturn:
+def average_odds_difference(ctx: MetricContext, *, attribute: str, engine: Engine = "native") -> MetricReturn:
     """Mean of the FPR and TPR differences, unprivileged - privileged. Opposite errors cancel: see the rates.
 
     Undefined where a group lacks one of the two outcomes.
     """
-    exact = exact_value("aod", engine)
-    return evaluate(ctx, attribute, "aod", exact=exact, when_flat=_aod_when_flat)
+    return evaluate(ctx, attribute, COMBINED["average_odds_difference"], purpose="aod", engine=engine)
+
+
+@metric(
+    "fairness.average_abs_odds_difference",
+    title="Average absolute odds difference",
+    direction="minimise",
+    range=(0.0, 1.0),
+    needs=("predictions", "attributes", "favourable"),
+    results=("[attribute]",),
+    reference="Hardt, Price and Srebro 2016; as in AIF360; interval: from those of the two differences",
+)
+def average_abs_odds_difference(ctx: MetricContext, *, attribute: str, engine: Engine = "native") -> MetricReturn:
+    """Mean of |FPR difference| and |TPR difference|: 0 is equality of odds. Opposite errors do not cancel.
+
+    Undefined where a group lacks one of the two outcomes.
+    """
+    formula = Folded(_DIFFERENCES, _mean)
+    return evaluate(ctx, attribute, formula, purpose="average_abs_odds_difference", engine=engine)
+
+
+@metric(
+    "fairness.equalized_odds_difference",
+    title="Equalised odds difference",
+    direction="minimise",
+    range=(0.0, 1.0),
+    needs=("predictions", "attributes", "favourable"),
+    results=("[attribute]",),
+    reference="Hardt, Price and Srebro 2016; as in AIF360; interval: from those of the two differences",
+)
+def equalized_odds_difference(ctx: MetricContext, *, attribute: str, engine: Engine = "native") -> MetricReturn:
+    """The greater of |FPR difference| and |TPR difference|: 0 is equality of odds.
+
+    Undefined where a group lacks one of the two outcomes; fairlearn takes the missing rate as 0 there.
+    """
+    return evaluate(ctx, attribute, Folded(_DIFFERENCES, max), purpose="equalized_odds_difference", engine=engine)
+
+
+@metric(
+    "fairness.equalized_odds_ratio",
+    title="Equalised odds ratio",
+    direction="maximise",
+    range=(0.0, 1.0),
+    needs=("predictions", "attributes", "favourable"),
+    results=("[attribute]",),
+    reference="Hardt, Price and Srebro 2016; as in fairlearn for two groups; interval: from those of the two ratios",
+)
+def equalized_odds_ratio(ctx: MetricContext, *, attribute: str) -> MetricReturn:
+    """The worse of the two sides' FPR and TPR as lower over higher: 1 is equality of odds, 0 the farthest from it.
+
+    Undefined where a group lacks one of the two outcomes, or where a rate is 0 on both sides.
+    """
+    return evaluate(ctx, attribute, Folded(_RATIOS, min, of_ratios=True), purpose="equalized_odds_ratio")

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.context import IntArray, MetricContext
-from runners.metrics.performance.counts import answers, confusion, confusion_details
+from runners.metrics.performance.counts import confusion, confusion_details
+from runners.metrics.performance.threshold import Threshold, decide
 from runners.registry import MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, groups_of, table_interval
 from runners.statistics.intervals import mover
@@ -19,6 +20,12 @@ def mean_recall(tables: IntArray) -> npt.NDArray[np.float64]:
     return np.asarray(recalls.mean(axis=-1), dtype=np.float64)
 
 
+def _of_tables(tables: IntArray) -> npt.NDArray[np.float64]:
+    """`mean_recall` of tables `[..., true, predicted]`."""
+    hits = np.diagonal(tables, axis1=-2, axis2=-1)
+    return mean_recall(np.stack([tables.sum(axis=-1) - hits, hits], axis=-1))
+
+
 @metric(
     "performance.balanced_accuracy",
     title="Balanced accuracy",
@@ -27,13 +34,20 @@ def mean_recall(tables: IntArray) -> npt.NDArray[np.float64]:
     needs=("predictions",),
     reference="Brodersen et al., ICPR 2010; interval: percentile bootstrap of the confusion table",
 )
-def balanced_accuracy(ctx: MetricContext) -> MetricValue:
-    """Mean recall over the classes; for two classes (TPR + TNR) / 2. Undefined where a class has no items."""
+def balanced_accuracy(ctx: MetricContext, *, threshold: Threshold = None) -> MetricValue:
+    """Mean recall over the classes; for two classes (TPR + TNR) / 2. Undefined where a class has no items.
+
+    `threshold` (two classes): a number from 0 to 1, or `tuned`, which takes the one that does best on the phase's
+    validation split.
+    """
     classes = len(ctx.task.classes)
-    predictions = answers(ctx)
+    found = decide(ctx, threshold, _of_tables)
+    if isinstance(found, MetricValue):
+        return found
+    predictions = found.predictions
     table = confusion(ctx.labels, predictions, classes)
     rows = table.sum(axis=1)
-    details = confusion_details(table, ctx.task.classes)
+    details = confusion_details(table, ctx.task.classes) | found.details
     if (rows == 0).any():
         absent = [name for name, count in zip(ctx.task.classes, rows, strict=True) if count == 0]
         return undefined(f"no item of the split has the class {', '.join(absent)}", n=ctx.n)

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from runners.context import IntArray, MetricContext
+from runners.context import MetricContext
 from runners.metrics.performance.counts import distribution
+from runners.metrics.performance.influence import share_like_interval
 from runners.registry import MetricValue, metric, undefined
-from runners.statistics.bootstrap import cluster_codes, group_sums, groups_of
-from runners.statistics.intervals import Interval, Z, wilson
+from runners.statistics.bootstrap import cluster_codes, groups_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,28 +46,6 @@ def auc_with_influence(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> t
     return auc, (placement - auc) * scale
 
 
-def _interval(auc: float, influence: FloatArray, codes: IntArray | None, smallest: int) -> Interval:
-    """Normal interval on the logit scale; Wilson over the smallest class where there is no spread to go by.
-
-    That is at 0 or 1, and where `smallest` is 1: how one item's rank would vary cannot be told from the item.
-    """
-    if codes is not None:
-        sums = group_sums(codes, influence[:, None])[:, 0]
-        if sums.size < 2:
-            return None, None
-        variance = float((sums**2).sum()) * sums.size / (sums.size - 1)
-    else:
-        variance = float((influence**2).sum())
-    if auc <= 0.0 or auc >= 1.0 or variance == 0.0 or smallest < 2:
-        return wilson(auc * smallest, smallest)
-    centre, half = math.log(auc / (1 - auc)), Z * math.sqrt(variance) / (auc * (1 - auc))
-    return _logistic(centre - half), _logistic(centre + half)
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
 @metric(
     "performance.roc_auc",
     title="ROC AUC",
@@ -96,7 +74,7 @@ def roc_auc(ctx: MetricContext) -> MetricValue:
     auc = float(np.mean(each))
     codes = cluster_codes(ctx.clusters)
     units = counts if codes is None else groups_of(codes, ctx.labels, counts.size)
-    low, high = _interval(auc, influence, codes, int(units.min()))
+    low, high = share_like_interval(auc, influence, codes, int(units.min()))
     if ctx.task.kind == "binary":
         return MetricValue(auc, low=low, high=high, n=ctx.n, details={"positive": ctx.task.classes[chosen[0]]})
     parts: dict[str, JsonValue] = dict(zip(ctx.task.classes, each, strict=True))

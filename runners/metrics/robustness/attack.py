@@ -8,44 +8,43 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, JsonValue
 
-from runners.attacks.geometry import Bools, Floats, Inputs, Ints, Norm, ask
+from runners.attacks.geometry import Bools, Norm
 from runners.context import MetricContext
-from runners.errors import ScorerFault, UserError
 from runners.metrics.performance.shares import share_interval
-from runners.metrics.robustness.recheck import TOLERANCE, Rechecked, recheck
-from runners.registry import (
-    AttackInfo,
-    Column,
-    Cost,
-    MetricReturn,
-    MetricValue,
-    get_attack,
-    metric,
-    parse_parameters,
-    undefined,
+from runners.metrics.robustness.recheck import Rechecked
+from runners.metrics.robustness.target import (
+    Attacked,
+    Plan,
+    Target,
+    accuracy_versus_eps,
+    attack_target,
+    curve_area,
+    plan,
+    plan_of,
+    success_versus_distance,
+    target,
 )
+from runners.metrics.robustness.validity import validity, validity_cost
+from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
 from runners.statistics.intervals import quantile_interval
 
-_COLUMNS = (
+COLUMNS = (
     Column("robust_accuracy", title="Robust accuracy", direction="maximise", range=(0.0, 1.0)),
     Column("success_rate", title="Attack success rate", direction="minimise", range=(0.0, 1.0)),
     Column("median_distance", title="Median distance of successful examples", direction="none", range=(0.0, None)),
     Column("queries", title="Queries per item", direction="none", range=(0.0, None), unit="queries/item"),
 )
-#: Points of the curve between no budget and eps, both included.
-_CURVE = 9
+_OWN = frozenset(
+    {"attack", "eps", "norm", "items", "defence", "defence_parameters", "check_items", "check_queries"}
+)  # fmt: skip
 
 
 def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     """Each item is asked once; those the model gets right, which may be none, are attacked and asked again."""
-    attack = get_attack(parameters["attack"])
-    own = ("attack", "eps", "norm", "items")
-    typed = parse_parameters(
-        attack, {key: value for key, value in parameters.items() if key not in own and value is not None}
-    )
+    attack = plan_of(parameters, _OWN)
     chosen = min(items, parameters["items"] or items)
-    each = attack.queries(typed) if attack.queries is not None else 0
-    return Cost(least=chosen, typical=chosen * (2 + each), access=attack.requires)
+    typical = chosen * (2 + attack.each) + validity_cost(parameters, chosen, [attack])
+    return Cost(least=chosen, typical=typical, access=attack.info.requires)
 
 
 @metric(
@@ -54,7 +53,7 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     direction="maximise",
     range=(0.0, 1.0),
     needs=("queries",),
-    results=_COLUMNS,
+    results=COLUMNS,
     reference="Carlini et al. 2019, On Evaluating Adversarial Robustness; the attack's own source is in the catalogue",
     queries=_cost,
 )
@@ -65,113 +64,91 @@ def robustness_attack(
     eps: Annotated[float, Field(gt=0)],
     norm: Norm = "linf",
     items: Annotated[int, Field(ge=1)] | None = None,
+    defence: str | None = None,
+    defence_parameters: dict[str, JsonValue] | None = None,
+    check_items: Annotated[int, Field(ge=0, le=10_000)] = 50,
+    check_queries: Annotated[int, Field(ge=100, le=100_000)] = 400,
     **parameters: JsonValue,
 ) -> MetricReturn:
     """Accuracy that is left when each item may be changed by at most eps, under one untargeted attack.
 
     `eps` is in the units of the inputs, `norm` is linf or l2. `items` of the split are drawn by the
-    run's seed, the same for every attack. All other parameters are those of the attack. Every example
-    is clipped, measured and asked again by the judge; what does not hold is not counted.
+    run's seed, the same for every attack. `defence` puts a preprocessor before the model; the attack asks and
+    differentiates what is defended. All other parameters are those of the attack. Every example is clipped,
+    measured and asked again by the judge; what does not hold is not counted.
+
+    `details.validity` says whether the number may be believed: every check on `check_items` items (0: none), each
+    at most `check_queries` questions an item.
     """
-    info = _attack(attack, norm)
-    typed = parse_parameters(info, {key: value for key, value in parameters.items() if value is not None})
-    missing = ctx.missing((info.requires,))
+    chosen = plan(attack, norm, eps, parameters)
+    missing = ctx.missing((chosen.info.requires,))
     if missing:
-        return {column.key: undefined(missing, state="not_applicable") for column in _COLUMNS}
-    return _run(ctx, info, norm, eps, items, typed)
+        return {column.key: undefined(missing, state="not_applicable") for column in COLUMNS}
+    aim = target(ctx, items, defence, defence_parameters)
+    if aim.chosen.size == 0:
+        return {column.key: undefined("the split has no items", n=0) for column in COLUMNS}
+    ctx.progress(f"{chosen.info.name}: {aim.chosen.size} items", 0.0)
+    attacked = attack_target(ctx, aim, chosen)
+    ctx.progress(f"{chosen.info.name}: checks", 0.5)
+    details = plan_details(ctx, chosen, attacked)
+    details["defence"], details["defence_parameters"] = defence, defence_parameters
+    details["validity"] = validity(ctx, aim, [(chosen, attacked)], items=check_items, queries=check_queries)
+    ctx.progress(f"{chosen.info.name}: done", 1.0)
+    return report(ctx, aim, attacked, chosen, details)
 
 
-def _attack(name: str, norm: Norm) -> AttackInfo:
-    try:
-        info = get_attack(name)
-    except UserError as error:
-        raise ScorerFault(error.message, hint=error.hint, code=error.code) from error
-    if norm not in info.norms:
-        raise ScorerFault(f"The attack {name} has no norm {norm!r}.", hint=f"It has {', '.join(info.norms)}.")
-    return info
-
-
-def _sample(ctx: MetricContext, items: int | None) -> Ints:
-    """Which items are attacked, in order of the split: the same for every attack of a run."""
-    if items is None or items >= ctx.n:
-        return np.arange(ctx.n)
-    return np.sort(ctx.rng("robustness.items").choice(ctx.n, size=items, replace=False))
-
-
-def _run(
-    ctx: MetricContext, info: AttackInfo, norm: Norm, eps: float, items: int | None, typed: Mapping[str, Any]
-) -> MetricReturn:
-    if ctx.model is None or ctx.inputs is None or ctx.input is None:
-        raise RuntimeError("robustness.attack runs only where the needs it declares are met")
-    chosen = _sample(ctx, items)
-    if chosen.size == 0:
-        return {column.key: undefined("the split has no items", n=0) for column in _COLUMNS}
-    x, y = ctx.inputs[chosen], ctx.labels[chosen]
-    ctx.progress(f"{info.name}: {chosen.size} items", 0.0)
-    calls, started = ctx.model.calls, ctx.clock()
-    correct = ask(ctx.model, x) == y
-    right = np.flatnonzero(correct)
-    held = Rechecked(np.full(y.size, np.inf), np.zeros(y.size, dtype=bool), np.zeros(y.size, dtype=bool))
-    asked = 0
-    if right.size:
-        rng, before = ctx.rng(f"robustness.{info.name}.{norm}.{eps!r}"), ctx.model.queries
-        # Items that are wrong already are not attacked: they count against the model as they are.
-        found: Inputs = info.function(
-            ctx.model, x[right], y[right], norm=norm, eps=eps, value_range=ctx.input.range, rng=rng, **typed
-        )
-        asked = ctx.model.queries - before
-        part = recheck(ctx.model, x[right], found, y[right], norm=norm, value_range=ctx.input.range)
-        held.reach[right], held.claimed[right], held.rejected[right] = part.reach, part.claimed, part.rejected
-    cost: dict[str, JsonValue] = {
-        "seconds": ctx.clock() - started, "queries": asked, "calls": ctx.model.calls - calls, "attack": info.name,
-        "norm": norm, "eps": eps, "attack_parameters": dict(typed), "seed": ctx.seed,
+def plan_details(ctx: MetricContext, plan: Plan, attacked: Attacked) -> dict[str, JsonValue]:
+    """What was run, and what it cost."""
+    return {
+        **attacked.cost(), "attack": plan.info.name, "norm": plan.norm, "eps": plan.eps,
+        "attack_parameters": dict(plan.typed), "seed": ctx.seed,
     }  # fmt: skip
-    ctx.progress(f"{info.name}: done", 1.0)
-    return _report(ctx, chosen, correct, held, eps, norm, asked, cost)
 
 
-def accuracy_versus_eps(correct: Bools, reach: Floats, eps: float, points: int = _CURVE) -> list[dict[str, float]]:
-    """Robust accuracy at budgets from 0 to eps; falls or stays, for an example counts for every larger budget."""
-    grid = np.linspace(0.0, eps, points)
-    reaches = np.where(correct, reach, 0.0)
-    # At no budget at all nothing is changed: that point is the clean accuracy.
-    survive = [float((correct & ~(reaches <= e + TOLERANCE)).mean()) if e > 0 else float(correct.mean()) for e in grid]
-    return [{"eps": float(e), "accuracy": share} for e, share in zip(grid, survive, strict=True)]
-
-
-def _report(
-    ctx: MetricContext,
-    chosen: Ints,
-    correct: Bools,
-    held: Rechecked,
-    eps: float,
-    norm: Norm,
-    asked: int,
-    cost: dict[str, JsonValue],
-) -> dict[str, MetricValue]:
-    broken = correct & (held.reach <= eps + TOLERANCE)
-    survived = correct & ~broken
-    clusters = None if ctx.clusters is None else ctx.clusters[chosen]
-    label = f"{cost['attack']}, {norm}, eps {eps:g}"
-    details: dict[str, JsonValue] = {
-        **cost,
+def counts_of(attacked: Attacked, eps: float) -> dict[str, JsonValue]:
+    """Curves, and how many items were attacked, fooled, and what came of what the attack claimed."""
+    correct, held, broken = attacked.correct, attacked.held, attacked.broken(eps)
+    return {
         "clean_accuracy": float(correct.mean()),
         "accuracy_versus_eps": [{**point} for point in accuracy_versus_eps(correct, held.reach, eps)],
+        "success_versus_distance": [{**p} for p in success_versus_distance(held.reach[correct], eps)] if correct.any()
+        else [],
+        "success_area": curve_area(held.reach[correct], eps) if correct.any() else None,
         "n_attacked": int(correct.sum()),
         "n_success": int(broken.sum()),
         "n_rechecked": int(held.claimed.sum()),
         "n_rejected": int(held.rejected.sum()),
         "n_beyond_eps": int((correct & np.isfinite(held.reach) & ~broken).sum()),
+        "confidence": _confidence(attacked, broken),
+    }  # fmt: skip
+
+
+def _confidence(attacked: Attacked, broken: Bools) -> dict[str, JsonValue]:
+    """How sure the model is of the class it names: of the items as they are, and of the examples that fool it."""
+    fooled = attacked.held.answers[broken]
+    return {
+        "natural": float(attacked.clean.max(axis=1).mean()),
+        "adversarial": float(fooled.max(axis=1).mean()) if fooled.size else None,
     }
+
+
+def report(
+    ctx: MetricContext, aim: Target, attacked: Attacked, plan: Plan, details: dict[str, JsonValue]
+) -> dict[str, MetricValue]:
+    """The four results, and the details beside robust accuracy."""
+    correct, broken = attacked.correct, attacked.broken(plan.eps)
+    survived = correct & ~broken
+    clusters = None if ctx.clusters is None else ctx.clusters[aim.chosen]
     low, high = share_interval(survived, clusters, rng=ctx.rng("robustness.robust_accuracy"))
+    label = plan.label
     return {
         "robust_accuracy": MetricValue(
-            float(survived.mean()), low=low, high=high, n=correct.size, details=details,
-            title=f"Robust accuracy ({label})",
+            float(survived.mean()), low=low, high=high, n=correct.size,
+            details={**details, **counts_of(attacked, plan.eps)}, title=f"Robust accuracy ({label})",
         ),
         "success_rate": _success(ctx, correct, broken, clusters, f"Attack success rate ({label})"),
-        "median_distance": _median(held, correct, broken, norm, f"Median distance ({label})"),
-        "queries": _queries(asked, int(correct.sum()), f"Queries per item ({label})"),
+        "median_distance": _median(attacked.held, correct, broken, plan.norm, f"Median distance ({label})"),
+        "queries": _queries(attacked.queries, int(correct.sum()), f"Queries per item ({label})"),
     }  # fmt: skip
 
 

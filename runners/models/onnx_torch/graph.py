@@ -108,6 +108,18 @@ class TorchGraph:
             self.item_bytes = total // max(1, len(x)) + 1
         return values[wanted] if wanted in values else self._constants[wanted]
 
+    def shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
+        """Shapes of all values made for x of shape (n, *item)."""
+        values: dict[str, Tensor] = {self.input: x}
+        found = {name: tuple(value.shape) for name, value in {**self._constants, **values}.items()}
+        for node in self._nodes:
+            made = self._run(node, values)
+            found |= {name: tuple(value.shape) for name, value in made.items()}
+            values |= made
+            for name in node.dead:
+                values.pop(name, None)
+        return found
+
     def _run(self, node: _Node, values: dict[str, Tensor]) -> dict[str, Tensor]:
         inputs: Inputs = [self._value(name, values) if name else None for name in node.inputs]
         try:

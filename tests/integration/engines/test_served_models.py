@@ -78,6 +78,7 @@ def test_code_is_asked_in_batches_and_leaves_nothing(opened: Open, tmp_path: Pat
         assert model.predict(x[:0]).shape == (0, 4)
         assert model.queries == 600
         assert model.access == {"queries"}
+        assert model.offer == {}  # what code says of itself is not taken
         assert "model" in model.reasons["gradients"]
         with pytest.raises(NotImplementedError):
             model.gradient(x, np.zeros(600, np.int64))
@@ -224,6 +225,7 @@ def test_a_model_gives_answers_and_gradients(opened: Open, engine: Engine, batch
     p = _softmax(z)
     np.testing.assert_allclose(model.predict(x), p, atol=1e-6)
     assert model.access == {"queries", "gradients"}
+    assert (model.offer["parameters"], model.offer["flops"], model.offer["uncounted"]) == (16, 24, "")
     found = model.gradient(x, y)
     np.testing.assert_allclose(found.loss, -np.log(p[np.arange(70), y]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.gradient, (p - np.eye(4)[y]) @ W.T, atol=1e-5)

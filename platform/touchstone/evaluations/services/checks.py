@@ -21,7 +21,7 @@ from touchstone.core.storage import blob_local
 from touchstone.core.tasks import enqueue
 from touchstone.evaluations.intake import IntakeBroken, IntakeReport, intake_check
 from touchstone.evaluations.models import Run, RunStatus
-from touchstone.evaluations.services.runs import run_enqueue, run_fail
+from touchstone.evaluations.services.runs import run_enqueue, run_fail, spec_of, validation_split
 from touchstone.evaluations.state import run_lock, run_transition
 from touchstone.submissions.models import Submission
 
@@ -164,11 +164,14 @@ def _look(run: Run) -> IntakeReport:
     file = submission.files[0]
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(blob_local(sha256=file["sha256"]))
-        ids = None
+        ids = also = validation = None
         if submission.kind == "predictions":
             ids = stack.enter_context(blob_local(sha256=phase.split.ids))
+            validation = validation_split(phase=phase, spec=spec_of(competition=phase.competition))
+        if validation is not None:
+            also = stack.enter_context(blob_local(sha256=validation.ids))
         report = intake_check(
-            kind=submission.kind, file=path, name=file["name"], spec=phase.competition.spec, ids=ids,
+            kind=submission.kind, file=path, name=file["name"], spec=phase.competition.spec, ids=ids, also=also,
             seconds=check_seconds(size=path.stat().st_size if submission.kind in _SLOW else 0),
         )  # fmt: skip
     secret = phase.split.visibility == DataSplit.Visibility.HIDDEN

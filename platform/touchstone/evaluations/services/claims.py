@@ -26,7 +26,7 @@ from touchstone.evaluations.logs import logs_add, logs_begin
 from touchstone.evaluations.models import Lane, Node, Run, RunEvent, RunStatus
 from touchstone.evaluations.services.nodes import node_seen
 from touchstone.evaluations.services.queueing import QUICK_BURST, first_waiting
-from touchstone.evaluations.services.runs import spec_of
+from touchstone.evaluations.services.runs import spec_of, validation_split
 from touchstone.evaluations.state import run_lock, run_transition
 
 _SALT = "touchstone.node-file"
@@ -123,6 +123,7 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
     """Everything the present attempt needs. File URLs are signed for it and die with it."""
     submission, phase = run.submission, run.submission.phase
     sample = _sample(phase.competition, spec, phase.split)
+    validation = validation_split(phase=phase, spec=spec)
 
     def refs(files: Iterable[dict[str, Any]]) -> tuple[FileRef, ...]:
         return tuple(
@@ -142,6 +143,7 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
         task=spec.task, input=spec.input, attributes=spec.attributes, aggregate=spec.aggregate,
         resources=spec.submission.resources, metrics=spec.metrics, split=split(phase.split),
         sample=split(sample) if sample is not None else None,
+        validation=split(validation) if validation is not None else None,
         seed=run.seed, lease_seconds=settings.TOUCHSTONE_LEASE_SECONDS,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from runners.spec.models import CompetitionSpec
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
-from touchstone.competitions.models import Competition
+from touchstone.competitions.models import Competition, DataSplit, Phase
 from touchstone.competitions.selectors import is_organiser
 from touchstone.core.clock import now
 from touchstone.core.errors import NotAllowed
@@ -26,6 +26,12 @@ from touchstone.submissions.models import Submission
 def spec_of(*, competition: Competition) -> CompetitionSpec:
     """The competition's file as typed models."""
     return CompetitionSpec.model_validate(competition.spec)
+
+
+def validation_split(*, phase: Phase, spec: CompetitionSpec) -> DataSplit | None:
+    """The split that thresholds and mitigations of a phase are fitted on, where it names one."""
+    name = next((found.validation for found in spec.phases if found.slug == phase.slug), None)
+    return None if name is None else DataSplit.objects.filter(competition=phase.competition, name=name).first()
 
 
 def run_receive(*, submission: Submission) -> Run:

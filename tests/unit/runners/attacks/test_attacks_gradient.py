@@ -142,6 +142,14 @@ def test_fooled_items_leave_early():
     assert model.queries < 30 * len(y)
 
 
+def test_twenty_steps_cost_twenty_gradients_and_two_answers():
+    model, x, y, exact = linear()
+    eps = 0.5 * float(exact["linf"].min())  # nobody is fooled, so that nobody leaves
+    pgd(model, x, y, norm="linf", eps=eps, value_range=WIDE, rng=rng(), steps=20, restarts=0, bisections=0)
+    assert model.seen[-22:] == [len(y)] * 22
+    assert model.calls == 1 + 22  # the labels of `linear` are an answer, too
+
+
 def test_pgd_agrees_with_art():
     torch = pytest.importorskip("torch")
     import warnings

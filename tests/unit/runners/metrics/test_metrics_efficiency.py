@@ -138,7 +138,7 @@ def test_latency_on_a_synthetic_clock():
     turns = iter(range(10**6))
     ctx, model = timed(lambda n: (0.001 + 0.0001 * n) * (3 if next(turns) % 10 == 0 else 1))
     results = {r.key: r for r in measure("efficiency.latency", "l", {"batch_sizes": [1, 16], "repeats": 200}, ctx)}
-    assert list(results) == ["l", "l.p95", "l.throughput"]
+    assert list(results) == ["l", "l.p95", "l.p99", "l.throughput"]
     assert results["l"].value == pytest.approx(1.1)
     assert results["l"].low == results["l"].high == pytest.approx(1.1)
     assert results["l"].n == 200
@@ -152,10 +152,11 @@ def test_latency_on_a_synthetic_clock():
     assert results["l"].parameters["batch_sizes"] == [1, 16]
 
 
-def test_p95_of_a_small_sample_has_no_interval():
+def test_p95_of_a_small_sample_is_no_value():
     ctx, _ = timed(lambda n: 0.001)
     results = {r.key: r for r in measure("efficiency.latency", "l", {"repeats": 30}, ctx)}
-    assert (results["l.p95"].low, results["l.p95"].high) == (None, None)
+    assert (results["l.p95"].value, results["l.p95"].state) == (None, "undefined")
+    assert results["l"].value == pytest.approx(1.0)
 
 
 def test_real_clock_on_a_real_workload():
@@ -174,5 +175,5 @@ def test_real_clock_on_a_real_workload():
 
 def test_a_file_of_answers_has_no_latency():
     results = list(measure("efficiency.latency", "l", {}, context([0, 1], [0, 1])))
-    assert [r.key for r in results] == ["l", "l.p95", "l.throughput"]
+    assert [r.key for r in results] == ["l", "l.p95", "l.p99", "l.throughput"]
     assert {r.state for r in results} == {"not_applicable"}

@@ -61,7 +61,7 @@ def test_published_tables_are_reproduced(attribute):
 cells = st.lists(st.integers(1, 500), min_size=8, max_size=8).map(lambda v: np.array(v).reshape(2, 2, 2))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(cells)
 def test_values_are_aif360s(counts):
     ctx = group_context(counts, minimum=1)

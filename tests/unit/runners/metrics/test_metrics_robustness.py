@@ -4,8 +4,8 @@ import pytest
 from runners import registry
 from runners.errors import ScorerFault
 from runners.measure import measure
-from runners.metrics.robustness.attack import accuracy_versus_eps
 from runners.metrics.robustness.recheck import recheck
+from runners.metrics.robustness.target import accuracy_versus_eps
 from runners.registry import AttackInfo
 from runners.spec.models import TaskSpec
 from runners.statistics.intervals import wilson

@@ -1,0 +1,1 @@
+"""Defences: one decorated function a file. See `runners.registry.defence`."""

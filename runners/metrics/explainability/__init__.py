@@ -1,0 +1,1 @@
+"""How faithful, sparse and steady the explanations of a model's answers are."""

@@ -1,0 +1,97 @@
+"""Sanity checks: does an explanation depend on what it is said to explain?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from runners.attacks.geometry import Floats
+from runners.context import MetricContext
+from runners.metrics.explainability.attributions import Method, access, per_unit, questions
+from runners.metrics.explainability.ranks import spearman
+from runners.metrics.explainability.subject import (
+    Baseline,
+    Items,
+    Steps,
+    Subject,
+    Windows,
+    absent,
+    refused,
+    subject,
+)
+from runners.models.base import Loss
+from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
+from runners.statistics.bootstrap import cluster_codes, mean_interval
+
+COLUMNS = (
+    Column("random_class", title="Agreement with the map of a random other class"),
+    Column("input_only", title="Agreement with the input alone"),
+    Column("random_map", title="Agreement with a random map", direction="zero"),
+)
+
+
+def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
+    chosen = min(items, parameters["items"])
+    return Cost(least=chosen, typical=chosen * (1 + 2 * questions(parameters)), access=access(parameters["method"]))
+
+
+@metric(
+    "explainability.randomisation",
+    title="Randomisation checks of explanations",
+    direction="minimise",
+    range=(-1.0, 1.0),
+    needs=("queries",),
+    results=COLUMNS,
+    reference="Random class: Sixt et al. 2020; what a map owes to the input alone: Adebayo et al. 2018",
+    queries=_cost,
+)
+def randomisation(
+    ctx: MetricContext,
+    *,
+    method: Method = "occlusion",
+    loss: Loss = "margin",
+    items: Items = 100,
+    steps: Steps = 50,
+    windows: Windows = 64,
+    baseline: Baseline = "mean",
+) -> MetricReturn:
+    """Mean rank correlation of the maps with maps that must not look like them.
+
+    `random_class`: the map of another class, drawn for each item; near 1 the map does not depend on the class it
+    explains. `input_only`: the distance of each part from `baseline`, for which no model is needed; near 1 the map
+    shows the input, not the model. `random_map`: noise; its interval holds 0, or something is wrong. Adebayo's own
+    check, explaining a model with random weights, is not among them: a submission's weights cannot be changed through
+    questions. Items whose map is the same everywhere are left out.
+    """
+    reason = refused(ctx, (method,))
+    if reason:
+        return absent(COLUMNS, reason, applicable=False)
+    aim = subject(ctx, items, baseline)
+    if aim is None:
+        return absent(COLUMNS, "the split has no items")
+    explainer, rng = aim.explainer(method, loss, steps, windows), ctx.rng("explainability.randomisation")
+    other = (aim.target + rng.integers(1, aim.classes, aim.n)) % aim.classes
+    ctx.progress(f"randomisation: {method} of {aim.n} items", 0.0)
+    own = per_unit(explainer.explain(aim.model, aim.x, aim.base, aim.target), image=aim.image)
+    ctx.progress("randomisation: another class", 0.5)
+    second = per_unit(explainer.explain(aim.model, aim.x, aim.base, other), image=aim.image)
+    alone = per_unit(np.abs(aim.x - aim.base.astype(np.float64)), image=aim.image)
+    return {
+        "random_class": _agreement(ctx, aim, own, second),
+        "input_only": _agreement(ctx, aim, own, alone),
+        "random_map": _agreement(ctx, aim, own, rng.random(own.shape)),
+    }
+
+
+def _agreement(ctx: MetricContext, aim: Subject, own: Floats, other: Floats) -> MetricValue:
+    values = spearman(own, other)
+    known = np.isfinite(values)
+    if not known.any():
+        return undefined("one of the two maps is the same everywhere, for every item", n=0)
+    clusters = None if aim.clusters is None else aim.clusters[known]
+    rng = ctx.rng("explainability.randomisation.interval")
+    low, high = mean_interval(values[known], cluster_codes(clusters), rng=rng)
+    details = {"left_out": int((~known).sum())}
+    return MetricValue(float(values[known].mean()), low=low, high=high, n=int(known.sum()), details={**details})
