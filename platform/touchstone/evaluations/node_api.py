@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 import structlog
@@ -18,7 +18,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runners.contract import EventBatch, NodeHello, RunResult, dump
+from runners.contract import EventBatch, NodeHello, RunResult, RunSpec, dump
 from runners.spec.models import SubmissionKind
 from touchstone.core.errors import TooLarge, UserError
 from touchstone.core.problems import CONTENT_TYPE, problem, problem_response, request_id_of
@@ -140,7 +140,13 @@ def claim(request: HttpRequest, *, node: Node) -> HttpResponseBase:
     spec = services.run_claim(
         node=node, queue=body.queue, kinds=list(body.kinds), base_url=request.build_absolute_uri("/"), key=body.key
     )
-    return HttpResponse(status=204) if spec is None else JsonResponse({"run": dump(spec)})
+    return HttpResponse(status=204) if spec is None else JsonResponse({"run": _told(spec)})
+
+
+def _told(spec: RunSpec) -> dict[str, Any]:
+    """A run as JSON. A node of the version before refuses what it does not know, so what is not used is left out."""
+    fields = RunSpec.model_fields
+    return {name: value for name, value in dump(spec).items() if value is not None or fields[name].is_required()}
 
 
 @for_node

@@ -65,6 +65,13 @@ def test_whole_conversation(call, client, node) -> None:
     assert call("claim", CLAIM).status_code == 204
 
 
+def test_what_a_run_does_not_use_is_not_told_to_nodes_that_may_not_know_it(call) -> None:
+    queued_run()
+    told = call("claim", CLAIM).json()["run"]
+    assert RunSpec.model_validate(told).validation is None
+    assert "validation" not in told
+
+
 def test_release(call) -> None:
     run = queued_run()
     call("claim", CLAIM)
