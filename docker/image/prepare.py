@@ -23,6 +23,8 @@ from urllib.parse import SplitResult, urlsplit
 import redis_users
 
 USER = 10001
+#: Secrets of others, empty until an operator writes them.
+_GIVEN = ("email_url", "oidc")
 _QUEUE = "-queue"
 _OLD = ".old"
 
@@ -46,6 +48,8 @@ def main(arguments: list[str]) -> int:
         for file in place.glob(f"*{_OLD}"):
             file.unlink()
     _once(place / "secret_key", _random())
+    for name in _GIVEN:
+        _once(place / name, "")
     if not (place / "postgres_password").exists() or not (place / "database_url").exists():
         _postgres(place, _read(place / "postgres_password") or _random())
     for node in asked.nodes:

@@ -38,7 +38,7 @@ def watched(open_page) -> tuple[Page, Run]:
     page.goto("/login/")
     page.get_by_label("User name").fill("nina")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/")
     page.goto(f"/s/{run.submission_id}/")
     return page, run

@@ -33,7 +33,7 @@ def sign_in(page: Page, name: str) -> None:
     page.goto("/login/")
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
 
 
 def evaluate(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -17,10 +18,18 @@ from touchstone.core.errors import UserError
 
 SCOPES = ("read", "submit", "organise")
 _MAX_TOKENS = 50
+_TAKEN = "An account with this e-mail address exists. Sign in instead."
 
 
-def user_create(*, username: str, email: str, password: str) -> User:
-    """Sign a person up. Raises `UserError` with the faults of every field at once."""
+#: The code of an error whose only fault is that somebody has the address: pages may keep that to themselves.
+ADDRESS_TAKEN = "address_taken"
+
+
+def user_create(*, username: str, email: str, password: str, verified: bool = False) -> User:
+    """Sign a person up. `verified`: the address is known to be theirs.
+
+    Raises `UserError` with the faults of every field at once; its code is `ADDRESS_TAKEN` where nothing else is wrong.
+    """
     user = User(username=User.normalize_username(username.strip()), email=User.objects.normalize_email(email.strip()))
     fields = _user_faults(user, password)
     if fields:
@@ -29,6 +38,7 @@ def user_create(*, username: str, email: str, password: str) -> User:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
+            EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=verified)
             audit_append(actor=user, act="user.create", subject=f"user:{user.pk}")
     except IntegrityError as error:  # somebody took the name or the address since it was looked up
         field = "email" if "email" in str(error) else "username"
@@ -44,8 +54,8 @@ def _user_faults(user: User, password: str) -> dict[str, list[str]]:
         fields.update(error.message_dict)
     if user.username and User.objects.filter(username__iexact=user.username).exists():
         fields.setdefault("username", []).append("This user name is taken. Choose another, or sign in.")
-    if user.email and User.objects.filter(email__iexact=user.email).exists():
-        fields.setdefault("email", []).append("An account with this e-mail address exists. Sign in instead.")
+    if user.email and _is_taken(user.email):
+        fields.setdefault("email", []).append(_TAKEN)
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -53,9 +63,20 @@ def _user_faults(user: User, password: str) -> dict[str, list[str]]:
     return fields
 
 
+def _is_taken(email: str) -> bool:
+    """Also where somebody has it beside the address that they write from."""
+    return (
+        User.objects.filter(email__iexact=email).exists()
+        or EmailAddress.objects.filter(email__iexact=email, verified=True).exists()
+    )
+
+
 def _field_error(fields: dict[str, list[str]]) -> UserError:
     text = " ".join(f"{name}: {' '.join(messages)}" for name, messages in fields.items())
-    return UserError(f"The account was not created. {text}", "Correct the fields named and send again.", fields=fields)
+    code = ADDRESS_TAKEN if fields == {"email": [_TAKEN]} else ""
+    return UserError(
+        f"The account was not created. {text}", "Correct the fields named and send again.", code, fields=fields
+    )
 
 
 def token_create(

@@ -7,4 +7,5 @@ urlpatterns = [
     path("registry/", include("touchstone.registry.urls")),
     path("api/v1/", include("touchstone.api.urls")),
     path("", include("touchstone.web.urls")),
+    path("", include("touchstone.web.entrance_urls")),
 ]

@@ -30,6 +30,7 @@ class Rate:
 #: A class room may share an address; nobody shares a name.
 SIGN_IN = Rate("sign-in", "failed sign-ins", 300, {"name": 10, "address": 50})
 SIGN_UP = Rate("sign-up", "tries to sign up", 3600, {"name": 20, "address": 60})
+EXPORTS = Rate("exports", "exports of an account", 3600, {"name": 10, "address": 60})
 TOKENS = Rate("tokens", "new tokens", 3600, {"name": 30, "address": 120})
 
 

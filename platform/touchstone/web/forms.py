@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.account.forms import LoginForm
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -90,14 +90,18 @@ class SignUpForm(forms.Form):
     )
 
 
-class SignInForm(AuthenticationForm):
-    """Django's own form, with the look of ours."""
+class SignInForm(LoginForm):
+    """allauth's own form, with the look and words of ours."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = _("User name")
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "form-control"
+        login, password = self.fields["login"], self.fields["password"]
+        login.label = _("User name or e-mail address")
+        login.widget = forms.TextInput(
+            attrs={**_TEXT, "autocomplete": "username webauthn", "autocapitalize": "none", "autofocus": True}
+        )
+        password.help_text = ""
+        password.widget = forms.PasswordInput(attrs={**_TEXT, "autocomplete": "current-password"})
 
 
 class TokenForm(forms.Form):
@@ -125,6 +129,24 @@ class TokenForm(forms.Form):
         """The end of the token's life; None for a token that does not expire."""
         days = int(self.cleaned_data["expires"])
         return timezone.now() + timedelta(days=days) if days else None
+
+
+class DeleteAccountForm(forms.Form):
+    """The user name typed again: what cannot be undone is never one click."""
+
+    username = forms.CharField(
+        label=_("Your user name, to confirm"), widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, username: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._username = username
+
+    def clean_username(self) -> str:
+        given = str(self.cleaned_data["username"]).strip()
+        if given != self._username:
+            raise forms.ValidationError(_("This is not your user name: %(name)s."), params={"name": self._username})
+        return given
 
 
 class JoinForm(forms.Form):

@@ -15,11 +15,10 @@ _c = "c/<key:slug>/"
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("signup/", account.signup, name="signup"),
-    path("login/", account.SignIn.as_view(), name="login"),
-    path("logout/", account.SignOut.as_view(), name="logout"),
     path("account/", account.account, name="account"),
     path("account/tokens/<int:pk>/revoke/", account.token_revoke_page, name="token-revoke"),
+    path("account/export.zip", account.account_export, name="account-export"),
+    path("account/delete/", account.account_delete_page, name="account-delete"),
     path("competitions/new/", organise.competition_new, name="competition-new"),
     path(_c, competition.overview, name="competition"),
     path(f"{_c}data/", data.data, name="data"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 from django.test import Client
 from django.urls import get_resolver
@@ -9,6 +11,8 @@ from django.urls import get_resolver
 from tests.unit.web.conftest import ROLES
 
 OK, LOGIN, GONE = 200, "login", 404
+#: One signed in a while ago, and is asked for the password again.
+AGAIN = "again"
 SECRET_BOARD = "/c/secret-one/leaderboard/main/main/"
 EVERYBODY = (OK, OK, OK, OK)
 MEMBERS = (GONE, GONE, OK, OK)
@@ -20,6 +24,15 @@ WALK = {
     "/login/": (OK, "/", "/", "/"),
     "/account/": (LOGIN, OK, OK, OK),
     "/account/tokens/999/revoke/": (LOGIN, GONE, GONE, GONE),
+    "/account/export.zip": (LOGIN, OK, OK, OK),
+    "/account/delete/": (LOGIN, AGAIN, AGAIN, AGAIN),
+    "/email/": (LOGIN, OK, OK, OK),
+    "/2fa/": (LOGIN, OK, OK, OK),
+    "/2fa/totp/activate/": (LOGIN, AGAIN, AGAIN, AGAIN),
+    "/2fa/webauthn/add/": (LOGIN, AGAIN, AGAIN, AGAIN),
+    "/sessions/": (LOGIN, OK, OK, OK),
+    "/connections/": (LOGIN, OK, OK, OK),
+    "/password/change/": (LOGIN, OK, OK, OK),
     "/competitions/new/": (LOGIN, OK, OK, OK),
     "/c/open-one/": EVERYBODY,
     "/c/open-one/data/": EVERYBODY,
@@ -79,7 +92,9 @@ def test_walk(world, position: int) -> None:
             b"".join(response.streaming_content)  # the file is closed at its end
         want = expected[position]
         if want == LOGIN:
-            fine = response.status_code == 302 and response["Location"] == f"/login/?next={path}"
+            fine = response.status_code == 302 and unquote(response["Location"]) == f"/login/?next={path}"
+        elif want == AGAIN:
+            fine = response.status_code == 302 and response["Location"].startswith("/reauthenticate/")
         elif isinstance(want, str):
             fine = response.status_code == 302 and response["Location"] == want
         else:
@@ -97,7 +112,7 @@ def test_no_address_was_forgotten() -> None:
         for path in WALK
         if "NOT" not in path and ".." not in path
     }
-    assert {pattern.name for pattern in patterns} - walked == {"logout", "readyz"}
+    assert {pattern.name for pattern in patterns} - walked == {"readyz"}
 
 
 @pytest.mark.parametrize("path", ["/s/{run}/cancel/", "/logout/"])

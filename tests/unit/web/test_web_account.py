@@ -30,7 +30,7 @@ def test_signing_up_signs_in_and_goes_on() -> None:
 @pytest.mark.parametrize("path", ["/signup/", "/login/"])
 def test_nobody_is_sent_elsewhere(path: str, target: str) -> None:
     user_make("max")
-    data = GOOD if path == "/signup/" else {"username": "max", "password": PASSWORD}
+    data = GOOD if path == "/signup/" else {"login": "max", "password": PASSWORD}
     assert Client().post(path, data | {"next": target})["Location"] == "/"
 
 
@@ -49,7 +49,7 @@ def test_every_fault_stands_beside_its_field() -> None:
 
 def test_a_wrong_password_says_so_and_keeps_the_name() -> None:
     user_make("max")
-    response = Client().post("/login/", {"username": "max", "password": "wrong"})
+    response = Client().post("/login/", {"login": "max", "password": "wrong"})
     assert response.status_code == 422
     html = response.content.decode()
     assert 'role="alert"' in html

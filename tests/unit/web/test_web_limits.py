@@ -27,7 +27,7 @@ def limits_on(settings):
 
 
 def sign_in(name: str, password: str = "wrong", address: str = "192.0.2.1"):
-    return Client(REMOTE_ADDR=address).post("/login/", {"username": name, "password": password})
+    return Client(REMOTE_ADDR=address).post("/login/", {"login": name, "password": password})
 
 
 def test_a_name_is_tried_ten_times_from_wherever() -> None:
@@ -115,9 +115,9 @@ def test_a_setting_switches_limits_off(settings) -> None:
 def test_a_name_behind_a_proxy_is_the_one_that_the_proxy_saw(settings) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     for i in range(50):
-        Client().post("/login/", {"username": f"n{i}"}, headers={"X-Forwarded-For": f"203.0.113.{i}, 192.0.2.9"})
+        Client().post("/login/", {"login": f"n{i}"}, headers={"X-Forwarded-For": f"203.0.113.{i}, 192.0.2.9"})
 
-    again = Client().post("/login/", {"username": "n"}, headers={"X-Forwarded-For": "10.0.0.1, 192.0.2.9"})
+    again = Client().post("/login/", {"login": "n"}, headers={"X-Forwarded-For": "10.0.0.1, 192.0.2.9"})
 
     assert again.status_code == 429
 

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from touchstone.config.logs import logging_config
+from touchstone.config.settings.accounts import mail_settings, oidc_settings
 from touchstone.config.settings.env import FileEnv
 
 env = FileEnv()
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
@@ -41,7 +43,13 @@ INSTALLED_APPS = [
     "touchstone.registry",
     "touchstone.audit",
     "touchstone.api",
-    "touchstone.web",
+    "touchstone.web",  # before allauth, whose templates it overrides
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
 ]
 
 MIDDLEWARE = [
@@ -53,6 +61,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "touchstone.web.middleware.ProblemMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -113,9 +123,39 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
+
+# Mail: without a server no address can be verified and no password reset, and pages do not offer it.
+TOUCHSTONE_EMAIL_URL = env.str("TOUCHSTONE_EMAIL_URL", default="")
+vars().update(mail_settings(TOUCHSTONE_EMAIL_URL))
+DEFAULT_FROM_EMAIL = env.str("TOUCHSTONE_EMAIL_FROM", default="Touchstone <noreply@localhost>")
+
+# Accounts (django-allauth). Names of people are public here, their addresses are not.
+ACCOUNT_ADAPTER = "touchstone.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if TOUCHSTONE_EMAIL_URL else "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Touchstone: "
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(TOUCHSTONE_EMAIL_URL)
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if BASE_URL.startswith("https://") else "http"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+# Sign-in and sign-up count their tries themselves (core/rates.py), by name as well as by address.
+ACCOUNT_RATE_LIMITS: dict[str, str | None] | bool = {"login": None, "login_failed": None, "signup": None}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = not TOUCHSTONE_EMAIL_URL  # else nobody could have a second factor
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Touchstone"
+# Browsers offer passkeys over TLS, and on the machine itself.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = BASE_URL.startswith(("http://localhost", "http://127."))
+SOCIALACCOUNT_ADAPTER = "touchstone.accounts.adapter.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS, _OIDC_ORIGINS = oidc_settings(env.str("TOUCHSTONE_OIDC", default=""))
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
@@ -150,7 +190,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "font-src": [SELF],
         "base-uri": [NONE],
-        "form-action": [SELF],
+        # A sign-in form ends at the provider: browsers hold its redirect to this rule too.
+        "form-action": [SELF, *_OIDC_ORIGINS],
         "frame-ancestors": [NONE],
     }
 }

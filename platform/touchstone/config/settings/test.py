@@ -8,6 +8,8 @@ SECRET_KEY = env.str("TOUCHSTONE_SECRET_KEY", default="tests-only-" + "0" * 50)
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 DATABASES = {"default": database(pool=0)}
 CELERY_BROKER_URL = "memory://"
+ACCOUNT_RATE_LIMITS = False
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
 TOUCHSTONE_RATE_LIMITS = False  # all tests come from one address; those of the limits switch them on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = logging_config(json=False, level="WARNING")

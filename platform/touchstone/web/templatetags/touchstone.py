@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from django import template
+from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -18,6 +19,15 @@ from touchstone.web.charts import Interval
 from touchstone.web.forms import KINDS
 
 register = template.Library()
+
+
+@register.filter
+def styled(field: BoundField) -> BoundField:
+    """A field of somebody else's form with the look of ours: labels say what placeholders would."""
+    attrs = field.field.widget.attrs
+    attrs["class"] = "form-select" if field.widget_type == "select" else "form-control"
+    attrs.pop("placeholder", None)
+    return field
 
 
 @register.simple_tag

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.logout import logout
+from allauth.account.internal.flows.signup import complete_signup, prevent_enumeration
+from allauth.account.internal.templatekit import get_entrance_context_data
+from allauth.account.views import LoginView
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView, LogoutView
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.decorators import method_decorator
+from django.urls import reverse, reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from touchstone.accounts.leaving import account_delete, account_ties, export_archive
 from touchstone.accounts.selectors import tokens_of
-from touchstone.accounts.services import token_create, token_revoke, user_create
+from touchstone.accounts.services import ADDRESS_TAKEN, token_create, token_revoke, user_create
 from touchstone.core.addresses import client_address
 from touchstone.core.errors import UserError
-from touchstone.core.rates import SIGN_IN, SIGN_UP, TOKENS, rate_forgive, rate_take
-from touchstone.web.forms import SignInForm, SignUpForm, TokenForm, add_problem
+from touchstone.core.rates import EXPORTS, SIGN_IN, SIGN_UP, TOKENS, rate_forgive, rate_take
+from touchstone.web.forms import DeleteAccountForm, SignInForm, SignUpForm, TokenForm, add_problem
 from touchstone.web.views.support import page
 
 
@@ -44,7 +49,7 @@ def _onward(request: HttpRequest) -> HttpResponse:
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def signup(request: HttpRequest) -> HttpResponse:
-    """Make an account and sign in to it."""
+    """Make an account and sign in to it, or first have its address confirmed where the site can send mail."""
     if request.user.is_authenticated:
         return _onward(request)
     form = SignUpForm(request.POST or None)
@@ -54,22 +59,23 @@ def signup(request: HttpRequest) -> HttpResponse:
         try:
             user = user_create(**form.cleaned_data)
         except UserError as error:
+            if error.code == ADDRESS_TAKEN and settings.TOUCHSTONE_EMAIL_URL:
+                # Who has an account is not told to strangers: its owner gets a mail instead.
+                return prevent_enumeration(request, email=form.cleaned_data["email"].strip())
             add_problem(form, error)
         else:
-            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
             messages.success(request, _("Welcome, %(name)s. Your account is ready.") % {"name": user.username})
-            return _onward(request)
-    status = 422 if form.is_bound else 200
-    return render(request, "web/account/signup.html", {"form": form, "next": _next(request)}, status=status)
+            return complete_signup(request, user=user, redirect_url=_next(request) or reverse("web:home"))
+    context = get_entrance_context_data(request) | {"form": form, "next": _next(request)}
+    return render(request, "web/account/signup.html", context, status=422 if form.is_bound else 200)
 
 
-@method_decorator(page, name="dispatch")
 class SignIn(LoginView):
     """Only failures count towards the limit; each is counted before the password is looked at."""
 
     template_name = "web/account/login.html"
-    authentication_form = SignInForm
-    redirect_authenticated_user = True
+    form_class = SignInForm
+    success_url = reverse_lazy("web:home")
     extra_context = {"nav": "login"}
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -77,22 +83,32 @@ class SignIn(LoginView):
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 
-    def form_valid(self, form: SignInForm) -> HttpResponse:  # type: ignore[override]
+    def form_valid(self, form: SignInForm) -> HttpResponse:
         rate_forgive(rate=SIGN_IN, subjects=self._subjects())
         response: HttpResponse = super().form_valid(form)
         return response
 
-    def _subjects(self) -> dict[str, str]:
-        return {"address": client_address(self.request), "name": self.request.POST.get("username", "")}
-
-    def form_invalid(self, form: SignInForm) -> HttpResponse:  # type: ignore[override]
+    def form_invalid(self, form: SignInForm) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
         response.status_code = 422
         return response
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), "next": _next(self.request), "mail": _sends_mail()}
 
-class SignOut(LogoutView):
-    http_method_names = ["post", "options"]
+    def _subjects(self) -> dict[str, str]:
+        return {"address": client_address(self.request), "name": self.request.POST.get("login", "")}
+
+
+@require_http_methods(["POST"])
+def signout(request: HttpRequest) -> HttpResponse:
+    """End the session; a link alone cannot."""
+    logout(request)
+    return _onward(request)
+
+
+def _sends_mail() -> bool:
+    return bool(settings.TOUCHSTONE_EMAIL_URL)
 
 
 @never_cache
@@ -114,6 +130,7 @@ def account(request: HttpRequest) -> HttpResponse:
             add_problem(form, error)
     context = {
         "nav": "account", "form": form, "secret": secret, "tokens": tokens_of(user=request.user),
+        "mfa": is_mfa_enabled(request.user), "oidc": bool(settings.SOCIALACCOUNT_PROVIDERS),
         "command": f"touchstone login --url {request.build_absolute_uri('/').rstrip('/')} --with-token",
     }  # fmt: skip
     return render(request, "web/account/account.html", context, status=422 if form.is_bound else 200)
@@ -131,3 +148,34 @@ def token_revoke_page(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, _("The token %(name)s is revoked.") % {"name": token.name})
         return redirect("web:account")
     return render(request, "web/account/token_revoke.html", {"nav": "account", "token": token})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD"])
+def account_export(request: HttpRequest) -> HttpResponseBase:
+    """Everything the site holds about the person, as a zip."""
+    rate_take(rate=EXPORTS, subjects={"address": client_address(request), "name": request.user.get_username()})
+    response = FileResponse(
+        export_archive(user=request.user), as_attachment=True, filename=f"touchstone-{request.user.get_username()}.zip"
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@never_cache
+@login_required
+@page
+@reauthentication_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_delete_page(request: HttpRequest) -> HttpResponse:
+    """Say what goes and what stays, ask for the user name, and delete."""
+    form = DeleteAccountForm(request.POST or None, username=request.user.get_username())
+    ties = account_ties(user=request.user)
+    if request.method == "POST" and form.is_valid():
+        user = request.user
+        account_delete(user=user)
+        logout(request)
+        messages.success(request, _("Your account is deleted."))
+        return redirect("web:home")
+    status = 422 if form.is_bound else 200
+    return render(request, "web/account/delete.html", {"nav": "account", "form": form, "ties": ties}, status=status)

@@ -81,7 +81,7 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
         messages.info(request, _("You have joined already."))
         return redirect("web:submit", slug)
     if request.method == "POST" and not request.user.is_authenticated:
-        return redirect(f"{reverse('web:login')}?next={request.path}")
+        return redirect(f"{reverse('account_login')}?next={request.path}")
     form = JoinForm(request.POST or None, initial={"display_name": request.user.get_username()})
     if request.method == "POST" and form.is_valid():
         try:

@@ -1,0 +1,153 @@
+"""Taking one's data along, and leaving."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from typing import IO, Any
+
+import orjson
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import QuerySet
+
+from touchstone.accounts.models import ApiToken, User
+from touchstone.audit.services import audit_append
+from touchstone.competitions.models import Competition, Participation
+from touchstone.core.clock import now
+from touchstone.core.errors import Conflict
+from touchstone.core.storage import blob_open
+from touchstone.evaluations.models import Result, RunStatus
+from touchstone.evaluations.services import run_cancel
+from touchstone.evaluations.visibility import results_blunted, results_hidden
+from touchstone.submissions.models import Submission, Upload
+
+#: An export up to this size is made in memory.
+_IN_MEMORY = 2**20
+_ENDED = (RunStatus.SCORED, RunStatus.REJECTED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Ties:
+    """What holds a person here: competitions that they own, and submissions that stay."""
+
+    owned: list[Competition]
+    submissions: int
+
+
+def account_ties(*, user: User) -> Ties:
+    """What has to be said before somebody leaves."""
+    return Ties(owned=list(Competition.objects.filter(owner=user)), submissions=_submissions(user).count())
+
+
+def export_archive(*, user: User) -> IO[bytes]:
+    """A zip of what the site holds about a person: account.json, submissions.json and the files sent. At its start."""
+    out: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the response closes it
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("account.json", _json(_account(user)))
+        submissions = list(_submissions(user).select_related("phase__competition", "phase__split", "run"))
+        archive.writestr("submissions.json", _json([_submission(each) for each in submissions]))
+        for each in submissions:
+            for file in each.files:
+                _add(archive, f"submissions/{each.pk}/{file['name']}", file["sha256"])
+    out.seek(0)
+    return out
+
+
+def _add(archive: zipfile.ZipFile, name: str, sha256: str) -> None:
+    with blob_open(sha256=sha256) as source, archive.open(name, "w", force_zip64=True) as target:
+        shutil.copyfileobj(source, target, 2**20)
+
+
+def account_delete(*, user: User) -> None:
+    """Forget who somebody was. What they sent stays, without their name.
+
+    The row stays: the record of acts refers to it. Raises `Conflict` where they own competitions.
+    """
+    if Competition.objects.filter(owner=user).exists():
+        raise Conflict(
+            "You own competitions, and each needs an owner.", "Ask who runs this site to give them to somebody else."
+        )
+    with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)
+        audit_append(actor=user, act="user.delete", subject=f"user:{user.pk}")
+        for submission in _submissions(user).exclude(run__status__in=_ENDED).select_related("run"):
+            run_cancel(run=submission.run, user=user)
+        _end_access(user)
+        user.organised_competitions.clear()
+        Upload.objects.filter(user=user, completed_at=None).update(expires_at=now())
+        for participation in Participation.objects.filter(user=user):
+            participation.display_name = f"deleted participant {participation.pk}"
+            participation.save(update_fields=["display_name"])
+        _forget(user)
+
+
+def _end_access(user: User) -> None:
+    ApiToken.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
+    keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
+    Session.objects.filter(session_key__in=keys).delete()
+    UserSession.objects.filter(user=user).delete()
+    EmailAddress.objects.filter(user=user).delete()
+
+
+def _forget(user: User) -> None:
+    user.username = f"deleted-{user.pk}"
+    user.email = f"deleted-{user.pk}@invalid"
+    user.first_name = user.last_name = ""
+    user.is_active = user.is_staff = user.is_superuser = False
+    user.last_login = None
+    user.set_unusable_password()
+    user.save()
+
+
+def _submissions(user: User) -> QuerySet[Submission]:
+    return Submission.objects.filter(participation__user=user)
+
+
+def _account(user: User) -> dict[str, Any]:
+    tokens = ApiToken.objects.filter(user=user)
+    return {
+        "username": user.username,
+        "email": user.email,
+        "joined": user.date_joined,
+        "last_login": user.last_login,
+        "email_addresses": list(EmailAddress.objects.filter(user=user).values("email", "verified", "primary")),
+        "accounts_elsewhere": list(SocialAccount.objects.filter(user=user).values("provider", "uid", "date_joined")),
+        "second_factors": list(Authenticator.objects.filter(user=user).values("type", "created_at", "last_used_at")),
+        "sessions": list(UserSession.objects.filter(user=user).values("ip", "user_agent", "created_at")),
+        "tokens": list(tokens.values("name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")),
+        "participations": list(
+            Participation.objects.filter(user=user).values("competition__slug", "display_name", "joined_at")
+        ),
+        "organises": list(user.organised_competitions.values_list("slug", flat=True)),
+        "owns": list(Competition.objects.filter(owner=user).values_list("slug", flat=True)),
+    }
+
+
+def _submission(each: Submission) -> dict[str, Any]:
+    """Results too, as far as they are shown to the person."""
+    run = each.run
+    hidden = results_hidden(run=run, phase=each.phase)
+    results = [] if hidden else results_blunted(results=Result.objects.filter(run=run), phase=each.phase)
+    return {
+        "id": each.pk, "competition": each.phase.competition.slug, "phase": each.phase.slug, "kind": each.kind,
+        "created_at": each.created_at, "message": each.message, "image": each.image, "files": each.files,
+        "status": run.status, "verdict": run.verdict, "run_message": run.message, "finished_at": run.finished_at,
+        "results": [
+            {key: getattr(result, key) for key in ("key", "value", "low", "high", "n", "unit", "state", "reason")}
+            for result in results
+        ],
+        "results_hidden": hidden,
+    }  # fmt: skip
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
