@@ -11,14 +11,14 @@ ROWS = {False: 10_000_000, True: 20_000}
 #: Items of the reject option: AIF360 needs seconds for a few hundred.
 SCORED = {False: 10_000, True: 300}
 #: Calls in each process: of ours a few, of libraries that take minutes one.
-_CALLS = {"native": 5, "measured": 2, "reject_native": 5}
+_CALLS = {"native": 5, "measured": 5, "reject_native": 5}
 _WHAT = {
-    "native": "table from int8 columns, five metrics from the table",
-    "measured": "the five as a competition gets them: names of groups, states, details, 95 % intervals",
+    "measured": "the five as a competition gets them, by measure(): names of groups, states, details, 95 % intervals",
+    "native": "the counting alone: table from int8 columns, the five values from the table",
     "aif360": "BinaryLabelDataset and ClassificationMetric, five metrics",
     "fairlearn": "MetricFrame of the three rates behind four of the metrics",
 }
-#: What these shall come to: how many times faster, and bytes beyond the data.
+#: What `measured` and the reject option shall come to: how many times faster, and bytes beyond the data.
 TARGETS = {"aif360": 200.0, "fairlearn": 1000.0, "reject_aif360": 500.0}
 EXTRA_BYTES = 50_000_000
 #: Sums of floats in another order.
@@ -35,15 +35,15 @@ def measure(*, quick: bool) -> dict[str, Any]:
     found = {case: _ask(case, n) for case in _WHAT}
     told: dict[str, Any] = {"what": _WHAT, "rows": n}
     for case, answer in found.items():
-        _same(found["native"]["values"], answer["values"], case)
+        _same(found["measured"]["values"], answer["values"], case)
         told[case] = {"cpu_seconds": summary(answer["seconds"], digits=6), "extra_bytes": answer["extra_bytes"]}
     for case in ("aif360", "fairlearn"):
-        for ours in ("native", "measured"):
+        for ours in ("measured", "native"):
             told[case][f"times_slower_than_{ours}"] = _times(found[case], found[ours])
     told["reject_option"] = _reject(SCORED[quick])
-    extra = found["native"]["extra_bytes"]
+    extra = found["measured"]["extra_bytes"]
     reached = {
-        case: told[case]["times_slower_than_native"]["median"] >= TARGETS[case] for case in ("aif360", "fairlearn")
+        case: told[case]["times_slower_than_measured"]["median"] >= TARGETS[case] for case in ("aif360", "fairlearn")
     }
     reached["reject_aif360"] = told["reject_option"]["times_slower_than_native"]["median"] >= TARGETS["reject_aif360"]
     reached["extra_bytes"] = extra is None or extra <= EXTRA_BYTES

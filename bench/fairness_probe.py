@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,20 @@ def native(n: int) -> Callable[[], Values]:
 
 
 def measured(n: int) -> Callable[[], Values]:
-    """The same five as a competition gets them: from names of groups, each with states, details and interval."""
+    """The five as a competition gets them: each with states, details and interval, from what the judge has loaded.
+
+    The tables are counted anew in each call, as they are once in each run.
+    """
+    from runners.attributes import Attribute
     from runners.context import MetricContext
     from runners.measure import measure
     from runners.spec.models import AttributeSpec, TaskSpec
 
     g, y, yhat = rows(n)
-    ctx = MetricContext(
+    loaded = MetricContext(
         task=TaskSpec(kind="binary", classes=("no", "yes"), favourable="yes"), ids=np.empty(0, dtype=object),
-        labels=y.astype(np.int64), predictions=yhat.astype(np.int64),
-        attributes={"g": np.array(["0", "1"], dtype=object)[g]}, attribute_specs={"g": AttributeSpec(privileged="1")},
+        labels=y.astype(np.int64), predictions=yhat.astype(np.int64), attributes={"g": Attribute(("0", "1"), g)},
+        attribute_specs={"g": AttributeSpec(privileged="1")},
     )  # fmt: skip
     names = {
         "spd": "statistical_parity_difference", "di": "disparate_impact", "eod": "equal_opportunity_difference",
@@ -66,7 +71,7 @@ def measured(n: int) -> Callable[[], Values]:
     }  # fmt: skip
 
     def run() -> Values:
-        found = {}
+        found, ctx = {}, replace(loaded)
         for short, name in names.items():
             (result,) = measure(f"fairness.{name}", name, {} if short == "theil" else {"attribute": "g"}, ctx)
             found[short] = float(result.value or 0.0)

@@ -103,6 +103,17 @@ class SubmissionRef(_Frozen):
     pull: ImagePull | None = None
 
 
+class SurrogateRef(_Frozen):
+    """An ONNX model that examples are made against. Results have it as `[source=name]`.
+
+    `required`: a run without its examples is the organiser's fault; else only its own results are missing.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    file: FileRef
+    required: bool = True
+
+
 class RunSpec(_Frozen):
     """Everything one attempt needs. `attempt` is the fencing number."""
 
@@ -121,6 +132,7 @@ class RunSpec(_Frozen):
     split: SplitRef
     sample: SplitRef | None = None
     validation: SplitRef | None = None
+    surrogates: tuple[SurrogateRef, ...] = ()
     seed: int
     lease_seconds: int = 60
 
@@ -232,6 +244,11 @@ class Lease(_Frozen):
 
     seconds: int
     cancel: bool = False
+
+
+def surrogate_seconds(resources: ResourceSpec, count: int) -> float:
+    """What making examples against so many surrogates may take at most, on top of the run's own time."""
+    return count * (resources.time + resources.start)
 
 
 def dump(model: BaseModel) -> dict[str, Any]:

@@ -43,9 +43,16 @@ def _checked(value: MetricValue) -> MetricValue:
 
 def _absent(info: MetricInfo, parameters: Mapping[str, Any], reason: str) -> dict[str, MetricValue]:
     """`not_applicable` for each result that the metric would have given, so that columns stay aligned."""
-    attribute = parameters.get("attribute")
+    attribute, sources = parameters.get("attribute"), parameters.get("surrogates") or ()
     value = undefined(reason, state="not_applicable")
-    return {f"{key.partition('[')[0]}[{attribute}]" if "[" in key else key: value for key in info.results}
+    absent: dict[str, MetricValue] = {}
+    for key in info.results:
+        part, bracket, inside = key.partition("[")
+        if inside.startswith("source="):
+            absent |= {f"{part}[source={source}]": value for source in sources}
+        else:
+            absent[f"{part}[{attribute}]" if bracket else key] = value
+    return absent
 
 
 def _known(name: str) -> MetricInfo:

@@ -34,7 +34,8 @@ def main() -> int:
     stale = [str(path) for path, argv in GENERATED.items() if not _is_current(path, argv, write=write)]
     if stale:
         print(f"Stale: {', '.join(stale)}. Run `make schemas` and commit what it wrote.")
-    return 1 if stale or not _migrations_are_there() else 0
+    pages = _metric_pages_are_current(write=write)
+    return 1 if stale or not pages or not _migrations_are_there() else 0
 
 
 def _is_current(path: Path, argv: list[str], *, write: bool) -> bool:
@@ -50,6 +51,12 @@ def _is_current(path: Path, argv: list[str], *, write: bool) -> bool:
         target.write_text(text)
         print(f"wrote {path}")
     return write
+
+
+def _metric_pages_are_current(*, write: bool) -> bool:
+    """The pages and figures below docs/metrics, from the registry and the results kept there; nothing is measured."""
+    argv = [sys.executable, "-m", "scripts.metric_docs", *([] if write else ["--check"])]
+    return subprocess.run(argv, cwd=ROOT, env=_environment()).returncode == 0
 
 
 def _migrations_are_there() -> bool:

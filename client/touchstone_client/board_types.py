@@ -18,7 +18,11 @@ class BoardColumn:
 
 @dataclass(frozen=True)
 class Score:
-    """A cell. `text` is the value as pages show it; `low` and `high` bound a 95 % interval, `n` is what it rests on."""
+    """A cell. `text` is the value as pages show it; `low` and `high` bound a 95 % interval, `n` is what it rests on.
+
+    `verdict`: whether a number under attack may be believed (sound, suspect, broken, unchecked); else empty. `doubts`:
+    the checks that speak against it.
+    """
 
     text: str
     value: float | None
@@ -27,6 +31,8 @@ class Score:
     n: int | None = None
     state: str = "ok"
     reason: str = ""
+    verdict: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

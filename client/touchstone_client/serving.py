@@ -37,12 +37,15 @@ Array = npt.NDArray[Any]
 Predict = Callable[[Array], Any]
 #: `gradient(x, y, loss)` → loss (n,), gradient like x, logits (n, classes).
 GradientFunction = Callable[[Array, Array, str], tuple[Array, Array, Array]]
+#: `explain(x, target)` → attributions like x, or one for each pixel: how much each number speaks for the class.
+ExplainFunction = Callable[[Array, Array], Any]
 Tensors = Sequence[Mapping[str, Any]]
 
 _VERSION = "1"
 _FLOATS = (np.dtype("<f4"), np.dtype("<f8"))
 _DEFAULT_INPUTS: Tensors = ({"name": "x", "datatype": "FP32", "shape": [-1, -1]},)
 _DEFAULT_OUTPUTS: Tensors = ({"name": "y", "datatype": "FP64", "shape": [-1, -1]},)
+_TARGET: Mapping[str, Any] = {"name": "target", "datatype": "INT64", "shape": [-1]}
 
 
 class Application:
@@ -53,6 +56,8 @@ class Application:
         predict: Predict,
         *,
         gradient: GradientFunction | None = None,
+        explain: ExplainFunction | None = None,
+        pixels: bool = False,
         name: str = "model",
         inputs: Tensors | None = None,
         outputs: Tensors | None = None,
@@ -60,6 +65,7 @@ class Application:
     ) -> None:
         self._predict = predict
         self._gradient = gradient
+        self._explain = explain
         self._lock = threading.Lock()
         self._input = str((inputs or _DEFAULT_INPUTS)[0]["name"])
         self._output = str((outputs or _DEFAULT_OUTPUTS)[0]["name"])
@@ -70,6 +76,10 @@ class Application:
             "inputs": [dict(t) for t in inputs or _DEFAULT_INPUTS],
             "outputs": [dict(t) for t in outputs or _DEFAULT_OUTPUTS],
         }  # fmt: skip
+        if explain is not None:
+            shape = [-1, -1, -1] if pixels else metadata["inputs"][0]["shape"]
+            metadata["inputs"].append(dict(_TARGET))
+            metadata["outputs"].append({"name": "attribution", "datatype": "FP64", "shape": shape})
         if parameters:
             metadata["parameters"] = dict(parameters)
         server = {"name": "touchstone_client", "version": _VERSION, "extensions": ["binary_tensor_data", EXTENSION]}
@@ -105,18 +115,28 @@ class Application:
             return error_reply(f"{type(error).__name__}: {error}", 500)
 
     def answer(self, action: str, inputs: dict[str, Array], parameters: Mapping[str, Any]) -> dict[str, Array]:
-        """Outputs by name; `action` is infer or gradient. Raises `BadRequest`, and whatever `predict` raises."""
+        """Outputs by name; `action` is infer or gradient. Raises `BadRequest`, and whatever `predict` raises.
+
+        A question that has the input `target` is one for the output `attribution`, and for that alone.
+        """
         x = _input(inputs, self._input)
         if action == "infer":
+            if self._explain is not None and "target" in inputs:
+                with self._lock:
+                    return {"attribution": _floats(self._explain(x, inputs["target"]))}
             with self._lock:
-                answer = np.asarray(self._predict(x))
-            return {self._output: answer if answer.dtype in _FLOATS else answer.astype(np.float64)}
+                return {self._output: _floats(self._predict(x))}
         if action != "gradient" or self._gradient is None:
             raise BadRequest(f"this model does not offer {action[:80]!r}")
         y = _input(inputs, "y")
         with self._lock:
             loss, gradient, logits = self._gradient(x, y, str(parameters.get("loss", "cross_entropy")))
         return {"loss": loss, "gradient": gradient, "logits": logits}
+
+
+def _floats(answer: Any) -> Array:
+    array = np.asarray(answer)
+    return array if array.dtype in _FLOATS else array.astype(np.float64)
 
 
 def _header_length(request: Request) -> int | None:
@@ -172,6 +192,8 @@ def serve(
     predict: Predict,
     *,
     gradient: GradientFunction | None = None,
+    explain: ExplainFunction | None = None,
+    pixels: bool = False,
     name: str = "model",
     inputs: Tensors | None = None,
     outputs: Tensors | None = None,
@@ -184,8 +206,16 @@ def serve(
             to one, or logits, as the competition's `input.output` says.
         gradient: optional; `(x, y, loss)` → loss (n,), gradient like x, logits (n, classes). The
             platform asks it only of its own weights server.
+        explain: optional; `(x, target)` → how much each number of x speaks for the class `target` (int64, (n,)) of
+            its item: like x, any finite numbers. Asked by metrics of explanations only, never with a prediction.
+        pixels: `explain` answers one number for each pixel, (n, height, width), instead.
         name: the model's name in URLs; the platform asks for `model`.
         inputs, outputs: metadata of the tensors: name, datatype, shape; the first of each is used.
         parameters: free metadata shown at `GET /v2/models/<name>`.
     """
-    run(Application(predict, gradient=gradient, name=name, inputs=inputs, outputs=outputs, parameters=parameters))
+    run(
+        Application(
+            predict, gradient=gradient, explain=explain, pixels=pixels, name=name, inputs=inputs, outputs=outputs,
+            parameters=parameters,
+        )
+    )  # fmt: skip

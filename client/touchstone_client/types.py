@@ -246,7 +246,11 @@ class ImagePlace:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """One number of one run. `low` and `high` bound a 95 % interval; `reason` says why `value` is None."""
+    """One number of one run. `low` and `high` bound a 95 % interval; `reason` says why `value` is None.
+
+    `verdict`: whether a number under attack may be believed (sound, suspect, broken, unchecked); else empty. `doubts`:
+    the checks that speak against it.
+    """
 
     key: str
     title: str
@@ -260,6 +264,8 @@ class MetricValue:
     n: int | None = None
     unit: str = ""
     reason: str = ""
+    verdict: str = ""
+    doubts: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
 

@@ -13,18 +13,18 @@ from runners.attacks.geometry import Bools, Floats, Inputs, Ints, Norm, ValueRan
 from runners.attacks.gradient import AttackLoss, Slope, slope
 from runners.attacks.minimum import minimal
 from runners.models.base import Model
-from runners.registry import attack
+from runners.registry import Asks, attack
 
 #: About log2(1 / tolerance) questions draw an example to the boundary.
 _SHRINK = 16
 
 
-def _queries(parameters: Mapping[str, Any]) -> int:
-    """All steps of all starts, as for an item that holds out, and bisections, as for one that is fooled."""
+def _queries(parameters: Mapping[str, Any]) -> Asks:
+    """All steps of all starts, as for an item that holds out; where it bisects, once for each bisection."""
     each = 2 if parameters["loss"] == "dlr" else 1
-    return int(
-        (parameters["restarts"] + 1) * (parameters["steps"] + 1) * each + (1 + parameters["bisections"]) * _SHRINK
-    )
+    gradients = (parameters["restarts"] + 1) * (parameters["steps"] + 1) * each
+    bisections = parameters["bisections"]
+    return Asks(2 + (1 + min(bisections, 2)) * _SHRINK, gradients * max(1, bisections))
 
 
 @attack(
@@ -33,6 +33,9 @@ def _queries(parameters: Mapping[str, Any]) -> int:
     requires="gradients",
     norms=("linf", "l2"),
     reference="Croce and Hein, ICML 2020",
+    limits="It climbs one loss: what hides from the cross-entropy may show with `margin` or `dlr`, so one run is no "
+    "AutoAttack. Without `bisections` examples are drawn to the boundary on their own segment only, so distances "
+    "are upper bounds.",
     queries=_queries,
 )
 def apgd(

@@ -12,7 +12,7 @@ from runners.attacks.apgd import apgd
 from runners.attacks.geometry import Inputs, Ints, Norm, ValueRange, ask, into_ball, probabilities, where_found
 from runners.attacks.square import square
 from runners.models.base import Model
-from runners.registry import attack
+from runners.registry import Asks, attack
 
 #: Below so many classes the targeted losses do not exist.
 _TARGETED = 4
@@ -24,11 +24,11 @@ _SAMPLES = 20
 _LEAST_SIDE = 5
 
 
-def _queries(parameters: Mapping[str, Any]) -> int:
+def _queries(parameters: Mapping[str, Any]) -> Asks:
     """As for an item that holds out against all parts."""
     if parameters["version"] == "rand":
-        return int(2 * _SAMPLES * parameters["steps"] * 3)
-    return int(parameters["steps"] * (1 + 2 * _TARGETS * _EACH) + parameters["queries"])
+        return Asks(0, 2 * _SAMPLES * parameters["steps"] * 3)
+    return Asks(parameters["queries"], parameters["steps"] * (1 + 2 * _TARGETS * _EACH))
 
 
 @attack(
@@ -37,6 +37,9 @@ def _queries(parameters: Mapping[str, Any]) -> int:
     requires="gradients",
     norms=("linf", "l2"),
     reference="Croce and Hein, ICML 2020; the authors' code as packaged by pyautoattack",
+    limits="Comparable to published figures only with its defaults, four or more classes and images of at least 5 × "
+    "5 pixels. Made for models that answer alike and differentiably: a randomised one needs `version: rand`, a "
+    "detector an attack of its own. Examples lie anywhere in the ball, so distances say nothing.",
     queries=_queries,
 )
 def autoattack(

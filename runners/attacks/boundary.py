@@ -26,6 +26,8 @@ _LARGEST = 0.9
     requires="queries",
     norms=("l2",),
     reference="Brendel, Rauber and Bethge, ICLR 2018",
+    limits="It sees classes only and needs many questions: with few the distances are far from the nearest example, "
+    "and robust accuracy is too high. l2 only. `eps` does not steer it.",
     queries=lambda parameters: int(parameters["queries"]),
 )
 def boundary(

@@ -22,11 +22,18 @@ from runners.attacks.geometry import (
 from runners.models.base import Model
 
 #: Questions kept back in each round for the step and the search of the boundary.
-_RESERVE = 24
+_RESERVE = 28
 _FEWEST_PROBES = 8
 _HALVINGS = 12
 #: Radius of the probes of a direction, relative to the distance to the item.
 _PROBE_RADIUS = 0.01
+#: Tolerance of the boundary's search, as a share of what a probe moves across it: the rest is spent on both sides.
+_TOLERANCE = 0.25
+#: What an estimate of the direction keeps of the ones before it: the boundary turns slowly, and in linf, where each
+#: sign counts as much as any other, the small ones need more probes than one round has.
+_MEMORY: dict[Norm, float] = {"l2": 0.5, "linf": 0.8}
+#: How near the corner of the ball is tried, relative to the distance so far.
+_NEARER = 0.999
 
 
 class Search:
@@ -50,10 +57,11 @@ class Search:
         self._norm, self._range, self._rng, self._budget = norm, value_range, rng, budget
         size = int(np.prod(x.shape[1:]))
         # Boundary tolerance, relative: probes must see both sides, and in linf all coordinates add up.
-        self._theta = 0.01 / (math.sqrt(size) if norm == "l2" else size)
+        self._theta = _TOLERANCE * _PROBE_RADIUS / (math.sqrt(size) if norm == "l2" else size)
         self.used = np.zeros(x.shape[0], dtype=np.int64)
         self._point = x.copy()
         self._reach = np.full(x.shape[0], np.inf)
+        self._slope: Floats = np.zeros((0, *x.shape[1:]))
         self._done = np.zeros(x.shape[0], dtype=bool)
         self.best = x.copy()
         self._best_reach = np.full(x.shape[0], np.inf)
@@ -82,10 +90,31 @@ class Search:
         """One round: estimate the direction, step along it, search the boundary again."""
         index = self.active()
         probes = int(min(probes, (self._budget - self.used[index]).min() - _RESERVE))
-        direction = steepest(self._direction(index, probes), self._norm)
+        direction = self._estimate(index, probes)
+        if self._norm == "linf":
+            cornered = self._corner(index, direction)
+            index, direction = index[~cornered], direction[~cornered]
         moved, wrong = self._stride(index, direction, self._reach[index] / math.sqrt(round_number))
         # An item that found no step stays where it is and asks in other directions next time.
         self._to_boundary(index[wrong], moved[wrong])
+
+    def _estimate(self, index: Ints, probes: int) -> Floats:
+        """The direction of steepest growth by the new probes, and by those of the rounds before, which count less."""
+        if self._slope.shape[0] == 0:
+            self._slope = np.zeros(self._x.shape)
+        self._slope[index] = _MEMORY[self._norm] * self._slope[index] + probes * self._direction(index, probes)
+        return steepest(self._slope[index], self._norm)
+
+    def _corner(self, index: Ints, direction: Floats) -> Bools:
+        """Try the corner of the ball around the item itself, a little nearer than the walk is: where that is wrong.
+
+        On a linear model the nearest example is the corner with the right signs.
+        """
+        offset = column(_NEARER * self._reach[index], direction) * direction
+        point = np.clip(self._x[index] + offset, *self._range).astype(np.float32)
+        wrong = self._ask(index, point) != self._y[index]
+        self._to_boundary(index[wrong], point[wrong])
+        return np.asarray(wrong)
 
     def _ask(self, index: Ints, points: Inputs) -> Ints:
         self.used[index] += 1

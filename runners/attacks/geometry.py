@@ -46,18 +46,32 @@ def steepest(gradient: npt.NDArray[np.floating], norm: Norm) -> Floats:
 def into_ball(moved: Floats, x: Inputs, radius: Floats, norm: Norm, value_range: ValueRange) -> Inputs:
     """`moved` brought within `radius` (n,) of x and into the value range, in float32.
 
-    Rounding to float32 may step outside by one unit in the last place: the radius is kept by that much smaller.
+    The distance of what is returned, measured in float64, is at most the radius: what rounding to float32 puts outside
+    is taken back.
     """
     origin = x.astype(np.float64)
     offset = moved - origin
-    ulp = np.spacing(np.abs(x).max(initial=1.0)).astype(np.float64)
     if norm == "linf":
-        limit = column(np.maximum(radius - ulp, 0.0), x)
-        offset = np.clip(offset, -limit, limit)
-    else:
-        length = distance(offset, np.zeros_like(offset), "l2")
-        offset = offset * column(np.minimum(1.0, radius / np.where(length > 0, length, 1.0)), x)
-    return np.clip(origin + offset, *value_range).astype(np.float32)
+        limit = column(radius, x)
+        point = np.clip(origin + np.clip(offset, -limit, limit), *value_range).astype(np.float32)
+        outside = np.abs(point - origin) > limit
+        point[outside] = np.nextafter(point[outside], x[outside])
+        return point
+    point = _scaled(origin, offset, radius, value_range)
+    far = np.flatnonzero(distance(point, x, "l2") > radius)
+    if far.size:
+        # Rounding moves each value by half a unit in its last place at most.
+        rounding = distance(np.spacing(point[far]), np.zeros_like(point[far]), "l2") / 2
+        shorter = np.maximum(radius[far] * (1 - 1e-9) - rounding, 0.0)
+        point[far] = _scaled(origin[far], offset[far], shorter, value_range)
+    return point
+
+
+def _scaled(origin: Floats, offset: Floats, radius: Floats, value_range: ValueRange) -> Inputs:
+    """The points at `offset`, no farther than `radius` (n,) in l2, clipped to the value range."""
+    length = distance(offset, np.zeros_like(offset), "l2")
+    share = np.minimum(1.0, radius / np.where(length > 0, length, 1.0))
+    return np.clip(origin + offset * column(share, offset), *value_range).astype(np.float32)
 
 
 def random_start(x: Inputs, radius: Floats, norm: Norm, value_range: ValueRange, rng: np.random.Generator) -> Inputs:

@@ -25,6 +25,9 @@ from runners.models.base import Gradient, Loss, Model
 #: What an attack climbs. `dlr` is the margin over the distance of the first to the third logit (Croce and Hein 2020).
 AttackLoss = Literal["cross_entropy", "margin", "dlr"]
 
+#: A cross-entropy below this is made of one minus a probability next to one, which has lost too many digits.
+_SURE = 1e-10
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -53,18 +56,23 @@ def ask_gradient(model: Model, x: Inputs, y: Ints, loss: Loss) -> Gradient:
 def slope(model: Model, x: Inputs, y: Ints, loss: AttackLoss) -> Slope:
     """The loss at x, its gradient, and which items the model gets wrong there.
 
-    Where a sure model's cross-entropy has a gradient of exactly zero (float32 underflow), the margin's
-    gradient takes its place: without that a saturated model would look robust.
+    Where a sure model's cross-entropy has lost its digits to rounding, or its gradient is exactly zero, the margin
+    takes its place: without that a saturated model would look robust. Such a margin is negative, and so below every
+    cross-entropy.
     """
     answer = ask_gradient(model, x, y, "cross_entropy" if loss == "cross_entropy" else "margin")
     gradient, value = answer.gradient, answer.loss
     wrong = np.asarray(answer.logits.argmax(axis=1) != y)
     if loss == "dlr" and answer.logits.shape[1] > 2:
         value, gradient = _dlr(model, x, answer)
-    flat = np.flatnonzero(~wrong & ~np.any(gradient, axis=tuple(range(1, x.ndim))))
-    if flat.size and loss == "cross_entropy":
-        gradient = gradient.copy()
-        gradient[flat] = ask_gradient(model, x[flat], y[flat], "margin").gradient
+    if loss == "cross_entropy":
+        sure = value < _SURE
+        faint = np.flatnonzero(~wrong & (sure | ~np.any(gradient, axis=tuple(range(1, x.ndim)))))
+        if faint.size:
+            instead = ask_gradient(model, x[faint], y[faint], "margin")
+            gradient, value = gradient.copy(), value.copy()
+            gradient[faint] = instead.gradient
+            value[faint] = np.where(sure[faint], instead.loss, value[faint])
     return Slope(value, gradient, wrong)
 
 

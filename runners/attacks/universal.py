@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field
 from runners.attacks.geometry import Floats, Inputs, Ints, Norm, ValueRange, ask, column, margin, steepest, where_found
 from runners.attacks.gradient import ask_gradient
 from runners.models.base import Model
-from runners.registry import attack
+from runners.registry import Asks, attack
 
 
 @attack(
@@ -19,8 +20,11 @@ from runners.registry import attack
     requires="gradients",
     norms=("linf", "l2"),
     reference="Moosavi-Dezfooli et al., CVPR 2017; by gradient steps: Shafahi et al., AAAI 2020",
+    limits="Learned on the very items that are attacked: it tells what is possible, not what carries over to "
+    "others. By nature weaker than attacks on each item, so no measure of robustness by itself. Distances say "
+    "nothing.",
     # ART's DeepFool asks some hundred times about an item in each pass.
-    queries=lambda parameters: int(parameters["steps"]) * (300 if parameters["engine"] == "art" else 1) + 2,
+    queries=lambda parameters: Asks(2, parameters["steps"] * (300 if parameters["engine"] == "art" else 1)),
 )
 def universal(
     model: Model,
@@ -102,8 +106,9 @@ class _Search:
         if self._norm == "linf":
             room = max(self._eps - ulp, 0.0)
             return np.clip(shift, -room, room)
+        room = max(self._eps - ulp / 2 * math.sqrt(shift.size), 0.0)
         length = float(np.sqrt((shift**2).sum()))
-        return shift * min(1.0, self._eps / length) if length > 0 else shift
+        return shift * min(1.0, room / length) if length > 0 else shift
 
     def finish(self) -> Inputs:
         """Whichever fools more of all items: the best perturbation on the way, or the last."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from runners.attributes import Attribute
 from runners.data.columns import Names, examples, plural
 from runners.data.split import Split, examine_split
 from runners.spec.defects import Defect, suggestion
@@ -95,9 +94,9 @@ def facts_of(split: Split, task: TaskSpec | None) -> SplitFacts:
     return SplitFacts(split.n, classes, attributes, clusters, tuple(part for part, there in have.items() if there))
 
 
-def _count(values: Iterable[str | None]) -> dict[str, int]:
-    names, counts = np.unique(np.array([value or "" for value in values], dtype=str), return_counts=True)
-    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+def _count(values: Attribute) -> dict[str, int]:
+    unknown = int((~values.known).sum())
+    return ({"": unknown} if unknown else {}) | values.sizes()
 
 
 def _use_defects(split: Split, rules: DataRules, broken: set[str]) -> list[Defect]:
@@ -127,7 +126,7 @@ def _attribute_defects(split: Split, attributes: Mapping[str, AttributeSpec]) ->
             hint = f"Add attributes.csv with the columns id and {name}."
             defects.append(Defect("missing_attribute", f"the split has no attribute {name}", hint=hint))
             continue
-        values = {str(value) for value in split.attributes[name] if value is not None}
+        values = split.attributes[name].sizes()
         if attribute.privileged not in values:
             text = f"the privileged value {attribute.privileged} of {name} occurs in no item"
             hint = suggestion(attribute.privileged, sorted(values), what="Values found")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runners.attributes import Attribute
 from runners.spec.defects import shortened
 
 Names = npt.NDArray[np.object_]
@@ -29,6 +30,16 @@ def ids_array(ids: Names) -> Any:
 def text_or_none(array: Any) -> Names:
     """The same, with empty text as None (unknown)."""
     return objects(pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array))
+
+
+def coded(array: Any) -> Attribute:
+    """An Arrow text column as the codes of an attribute; empty text is unknown. No string is made for an item."""
+    found = array.dictionary_encode()
+    names = [str(name) for name in found.dictionary.to_pylist()]
+    codes = pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False)
+    if "" in names:
+        codes = np.where(codes == names.index(""), np.int32(-1), codes)
+    return Attribute.numbered(names, codes)
 
 
 def positions(values: Any, known: Any) -> npt.NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """Inputs of a split: a table of features, an npz of arrays, or a folder of images.
 
 All come back as float32 of shape (n, *shape), within `input.range`. Bytes (uint8 arrays, images)
-are scaled from 0..255 into the range. Nothing is unpickled; shapes are read before memory is taken.
+are scaled from 0..255 into the range. Nothing is unpickled; shapes are read before memory is taken. Arrays and images
+are read in parts, and large ones come back in a file (`runners.data.room`); tables, which have a limit, are read whole.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from runners.data.columns import Names, examples, objects, plural
+from runners.data.room import Inputs, make_room, parts, release, sealed
 from runners.data.tables import Table, TableError
 from runners.spec.defects import suggestion
 from runners.spec.files import part_of
 from runners.spec.models import InputSpec
 
-Inputs = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 MAX_BYTES = 2**36
 MAX_PIXELS = 2**26
 _MODES = {1: "L", 3: "RGB"}
@@ -33,7 +35,7 @@ Problem = tuple[str, str, str]
 """(code, message, hint)"""
 
 _TOO_LARGE: Problem = (
-    "too_large", f"the inputs would take more than {MAX_BYTES // 2**30} GiB of memory", "Use a smaller split.",
+    "too_large", f"the inputs would take more than {MAX_BYTES // 2**30} GiB", "Use a smaller split.",
 )  # fmt: skip
 _IMAGE_ERRORS = (
     UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError,
@@ -52,8 +54,8 @@ def _fail(code: str, message: str, hint: str) -> InputError:
     return InputError([(code, message, hint)])
 
 
-def read_inputs(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
-    """ids and x of `inputs.parquet|csv`, `inputs.npz` or the folder `inputs`.
+def read_inputs(path: Path, spec: InputSpec, scratch: Path | None = None) -> tuple[Names, Inputs]:
+    """ids and x of `inputs.parquet|csv`, `inputs.npz` or the folder `inputs`; large ones lie in a file in `scratch`.
 
     Raises:
         InputError: wrong columns, shapes, types or values; names the first few items.
@@ -63,25 +65,22 @@ def read_inputs(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
         text = f"input.kind is {spec.kind}, which is read from {_FORMS[spec.kind]}"
         raise _fail("input_kind", text, "Write that file, or change input.kind.")
     reader = {"image": _images, "array": _arrays, "tabular": _features}[form]
-    ids, x = reader(path, spec)
+    ids, x = reader(path, spec, scratch)
     _check_values(ids, x, spec)
     return ids, x
 
 
 def _check_values(ids: Names, x: Inputs, spec: InputSpec) -> None:
     low, high = np.float32(spec.range[0]), np.float32(spec.range[1])
-    flat = x.reshape(len(x), -1)
     problems: list[Problem] = []
-    missing = ~np.isfinite(flat).all(axis=1)
+    missing, outside = _flaws(x, low, high)
     if missing.any():
         names = examples(list(ids[missing]))
         text = f"{plural(int(missing.sum()), 'item')} with missing, NaN or infinite values: {names}"
         problems.append(("not_finite", text, "Fill them in or leave the items out."))
-    with np.errstate(invalid="ignore"):
-        outside = ((flat < low) | (flat > high)).any(axis=1) & ~missing
     if outside.any():
         index = int(np.flatnonzero(outside)[0])
-        value = next(float(v) for v in flat[index] if v < low or v > high)
+        value = next(float(v) for v in x[index].ravel() if v < low or v > high)
         many = plural(int(outside.sum()), "item")
         text = f"{many} with values outside input.range [{low:g}, {high:g}]: item {ids[index]} holds {value:g}"
         problems.append(("out_of_range", text, "Scale the data or widen input.range."))
@@ -89,7 +88,20 @@ def _check_values(ids: Names, x: Inputs, spec: InputSpec) -> None:
         raise InputError(problems)
 
 
-def _features(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+def _flaws(x: Inputs, low: np.float32, high: np.float32) -> tuple[Bools, Bools]:
+    """Items with numbers that are not finite, and others with numbers beyond an end: (n,) each."""
+    missing, outside = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
+    for part in parts(x):
+        flat = x[part].reshape(part.stop - part.start, -1)
+        with np.errstate(invalid="ignore"):
+            least, most = flat.min(axis=1), flat.max(axis=1)  # NaN if any is
+            missing[part] = ~(np.isfinite(least) & np.isfinite(most))
+            outside[part] = ((least < low) | (most > high)) & ~missing[part]
+        release(x)
+    return missing, outside
+
+
+def _features(path: Path, spec: InputSpec, _scratch: Path | None) -> tuple[Names, Inputs]:
     try:
         table = Table(path)
         wanted = ["id", *spec.features]
@@ -119,7 +131,7 @@ def _npy_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], A
     return shape, dtype
 
 
-def _arrays(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+def _arrays(path: Path, spec: InputSpec, scratch: Path | None) -> tuple[Names, Inputs]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name.removesuffix(".npy") for name in archive.namelist())
@@ -127,8 +139,10 @@ def _arrays(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
                 text = f"expected the arrays id and x, found {', '.join(names[:10]) or 'none'}"
                 raise _fail("arrays", text, "Write np.savez(path, id=ids, x=x).")
             _check_headers(_npy_header(archive, "id"), _npy_header(archive, "x"), spec)
-        with np.load(path, allow_pickle=False) as loaded:
-            raw_ids, x = loaded["id"], loaded["x"]
+            with archive.open("id.npy") as stream:
+                raw_ids = np.lib.format.read_array(stream, allow_pickle=False)
+            with archive.open("x.npy") as stream:
+                x = _read_x(stream, spec, scratch)
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
@@ -136,7 +150,33 @@ def _arrays(path: Path, spec: InputSpec) -> tuple[Names, Inputs]:
         raise _fail("npz", f"the file is not a whole npz archive: {error}", hint) from error
     ids: Names = np.empty(len(raw_ids), dtype=object)
     ids[:] = [str(value) for value in raw_ids]
-    return ids, _scaled(x, spec) if x.dtype == np.uint8 else x
+    return ids, x
+
+
+def _read_x(stream: IO[bytes], spec: InputSpec, scratch: Path | None) -> Inputs:
+    """The array of an npz's member, scaled, read in parts to its very end: only there its checksum is compared."""
+    version = np.lib.format.read_magic(stream)
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_column, dtype = reader(stream)
+    out = make_room(shape, scratch)
+    if by_column:  # numbers of one item lie apart: such an array can only be read whole
+        whole = np.frombuffer(stream.read(), dtype=dtype).reshape(shape, order="F")
+    for part in parts(out):
+        rows = (part.stop - part.start, *shape[1:])
+        x = whole[part] if by_column else np.frombuffer(_exactly(stream, rows, dtype), dtype=dtype).reshape(rows)
+        out[part] = _scaled(x, spec) if dtype == np.uint8 else x
+        release(out)
+    if stream.read(1):
+        raise ValueError("bytes follow the array x")
+    return sealed(out)
+
+
+def _exactly(stream: IO[bytes], rows: tuple[int, ...], dtype: npt.DTypeLike) -> bytes:
+    size = int(np.prod(rows, dtype=np.int64)) * np.dtype(dtype).itemsize
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError("the array x ends too early")
+    return data
 
 
 def _check_headers(ids: tuple[tuple[int, ...], Any], x: tuple[tuple[int, ...], Any], spec: InputSpec) -> None:
@@ -181,23 +221,25 @@ def image_names(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _images(folder: Path, spec: InputSpec) -> tuple[Names, Inputs]:
+def _images(folder: Path, spec: InputSpec, scratch: Path | None) -> tuple[Names, Inputs]:
     files = image_names(folder)
     ids: Names = np.empty(len(files), dtype=object)
     ids[:] = list(files)
     if len(files) * int(np.prod(spec.shape)) * 4 > MAX_BYTES:
         raise InputError([_TOO_LARGE])
-    pixels = np.empty((len(files), *spec.shape), dtype=np.uint8)
+    out, paths = make_room((len(files), *spec.shape), scratch), list(files.values())
     problems: list[Problem] = []
-    for index, path in enumerate(files.values()):
-        try:
-            pixels[index] = read_image(path, spec.shape)
-        except ValueError as error:
-            problems.append(("image", f"{path.name}: {error}", "Replace the image."))
+    for part in parts(out):
+        for index in range(part.start, part.stop):
+            try:
+                out[index] = _scaled(read_image(paths[index], spec.shape), spec)
+            except ValueError as error:
+                problems.append(("image", f"{paths[index].name}: {error}", "Replace the image."))
+        release(out)
     if problems:
         more = [("image", f"and {len(problems) - 20} more images like these", "")] if len(problems) > 20 else []
         raise InputError(problems[:20] + more)
-    return ids, _scaled(pixels, spec)
+    return ids, sealed(out)
 
 
 def read_image(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from runners.data.room import NoRoom
 from runners.data.split import Split, examine_split
-from runners.errors import ScorerFault
+from runners.errors import RetryableError, ScorerFault
 from runners.spec.models import AggregateSpec, AttributeSpec, InputSpec, TaskSpec
 
 
@@ -23,23 +24,29 @@ class SplitParts(Protocol):
     def aggregate(self) -> AggregateSpec | None: ...
 
 
-def load_split(folder: Path, spec: SplitParts, *, inputs: bool = True) -> Split:
+def load_split(folder: Path, spec: SplitParts, *, inputs: bool = True, scratch: Path | None = None) -> Split:
     """Read a split whose files have the names of their `FileRef`s.
 
     Args:
         inputs: False leaves the inputs unread (predictions are scored without them).
+        scratch: a folder on a disk for inputs that are not held in memory; default the system's for such files.
 
     Raises:
         ScorerFault: the folder does not hold a sound split; the text lists what is wrong.
+        RetryableError: the node's disk has no room for the inputs.
     """
-    split, defects = examine_split(
-        folder,
-        task=spec.task,
-        input_spec=spec.input,
-        attributes=spec.attributes,
-        aggregate=spec.aggregate,
-        inputs=inputs,
-    )
+    try:
+        split, defects = examine_split(
+            folder,
+            task=spec.task,
+            input_spec=spec.input,
+            attributes=spec.attributes,
+            aggregate=spec.aggregate,
+            inputs=inputs,
+            scratch=scratch,
+        )
+    except NoRoom as error:
+        raise RetryableError(f"The node cannot load a split: {error}.", code="node_disk_full") from error
     if defects:
         lines = [defect.text() for defect in defects[:10]]
         raise ScorerFault(

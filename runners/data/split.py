@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from runners.data.columns import Names, doubled, examples, ids_array, objects, plural, positions, text_or_none
-from runners.data.inputs import InputError, Inputs, read_inputs
+from runners.attributes import Attribute
+from runners.data.columns import Names, coded, doubled, examples, ids_array, objects, plural, positions, text_or_none
+from runners.data.inputs import InputError, read_inputs
+from runners.data.room import Inputs, in_order
 from runners.data.tables import Table, TableError
 from runners.spec.defects import Defect, suggestion
 from runners.spec.files import part_of, split_names
@@ -26,14 +28,14 @@ from runners.spec.models import AggregateSpec, AttributeSpec, InputSpec, TaskSpe
 class Split:
     """Row i of every array is item `ids[i]`.
 
-    `labels` (n,) class indices, int64; `inputs` (n, *shape), float32; `attributes` name → n strings
-    or None (unknown); `clusters` n strings, an item without a cluster is one of its own.
+    `labels` (n,) class indices, int64; `inputs` (n, *shape), float32; `attributes` name → the values of
+    n items as codes; `clusters` n strings, an item without a cluster is one of its own.
     """
 
     ids: Names
     labels: npt.NDArray[np.int64] | None = None
     inputs: Inputs | None = None
-    attributes: dict[str, Names] = field(default_factory=dict)
+    attributes: dict[str, Attribute] = field(default_factory=dict)
     clusters: Names | None = None
 
     @property
@@ -50,12 +52,14 @@ def examine_split(
     aggregate: AggregateSpec | None,
     inputs: bool = True,
     tolerated: Collection[str] = (),
+    scratch: Path | None = None,
 ) -> tuple[Split, list[Defect]]:
     """Read whatever can be read. Defects name files relative to `folder`; missing parts are no defects here.
 
-    `tolerated` are columns of attributes and clusters that may stand there unread.
+    `tolerated` are columns of attributes and clusters that may stand there unread. `scratch`: where large inputs
+    are put to be read row by row, without a name.
     """
-    reader = _Reader(folder, task, input_spec, attributes, aggregate, tolerated)
+    reader = _Reader(folder, task, input_spec, attributes, aggregate, tolerated, scratch)
     return reader.read(inputs=inputs), reader.defects
 
 
@@ -68,6 +72,7 @@ class _Reader:
         attributes: Mapping[str, AttributeSpec],
         aggregate: AggregateSpec | None,
         tolerated: Collection[str],
+        scratch: Path | None,
     ) -> None:
         self.folder = folder
         self.task = task
@@ -75,6 +80,7 @@ class _Reader:
         self.attributes = attributes
         self.aggregate = aggregate
         self.tolerated = tolerated
+        self.scratch = scratch
         self.defects: list[Defect] = []
         self.names = split_names(folder)
 
@@ -166,7 +172,7 @@ class _Reader:
         if name is None or self.input is None:
             return None
         try:
-            ids, x = read_inputs(self.folder / name, self.input)
+            ids, x = read_inputs(self.folder / name, self.input, self.scratch)
         except InputError as error:
             for code, message, hint in error.problems:
                 self.note(code, message, name, hint)
@@ -184,32 +190,33 @@ class _Reader:
         name = self._file("inputs") or "inputs"
         self._difference("items have a label and no input", [str(i) for i in objects(ids)[order < 0]], name)
         self._difference("items have an input and no label", [str(i) for i in given[0][back < 0]], name)
-        return None if (order < 0).any() or (back < 0).any() else given[1][order]
+        return None if (order < 0).any() or (back < 0).any() else in_order(given[1], order, self.scratch)
 
     def _difference(self, text: str, ids: list[str], name: str) -> None:
         if ids:
             self.note("ids", f"{len(ids):,} {text}: {examples(ids)}", name, "Use the same ids in every file.")
 
-    def _spread(self, ids: Any, table: dict[str, Any], column: str, part: str) -> Names:
-        """A column in the order of `ids`; items that the table lacks are unknown."""
+    def _order(self, ids: Any, table: dict[str, Any], part: str) -> npt.NDArray[np.int64]:
+        """The row of each of `ids` in a table, -1 for items that it lacks."""
         unknown = objects(table["id"])[positions(table["id"], ids) < 0]
         if len(ids):
             text = f"items have {part} and are not in the split"
             self._difference(text, [str(i) for i in unknown], self._file(part) or part)
-        order = positions(ids, table["id"])
-        values = np.append(text_or_none(table[column]), [None])
-        spread: Names = values[order]  # -1 picks the None at the end
-        return spread
+        return positions(ids, table["id"])
 
-    def _attributes(self, ids: Any) -> dict[str, Names]:
+    def _attributes(self, ids: Any) -> dict[str, Attribute]:
         table = self._table("attributes", list(self.attributes), optional=True)
         if table is None:
             return {}
         found = [name for name in self.attributes if name in table]
-        seen = len(self.defects)
-        spread = {name: self._spread(ids, table, name, "attributes") for name in found}
-        self.defects[seen:] = list(dict.fromkeys(self.defects[seen:]))
-        return spread
+        if not found:
+            return {}
+        order, columns = self._order(ids, table, "attributes"), {name: coded(table[name]) for name in found}
+        # -1 picks the unknown that is put at the end.
+        return {
+            name: Attribute(column.names, np.append(column.codes, column.codes.dtype.type(-1))[order])
+            for name, column in columns.items()
+        }
 
     def _clusters(self, ids: Any) -> Names | None:
         named = self.aggregate.by if self.aggregate else "cluster"
@@ -225,7 +232,8 @@ class _Reader:
         table = self._table("clusters", [column])
         if table is None or column not in table:
             return None
-        clusters = self._spread(ids, table, column, "clusters")
+        order, values = self._order(ids, table, "clusters"), np.append(text_or_none(table[column]), [None])
+        clusters: Names = values[order]  # -1 picks the None at the end
         alone = np.array([value is None for value in clusters], dtype=bool)
         clusters[alone] = [f"item:{item}" for item in objects(ids)[alone]]
         return clusters

@@ -33,6 +33,9 @@ def compressed(x: Inputs, *, value_range: ValueRange, quality: int) -> Inputs:
     title="JPEG compression",
     path="approximate",
     reference="Dziugaite, Ghahramani and Roy 2016; way back: BPDA, Athalye, Carlini and Wagner, ICML 2018",
+    limits="It removes little that an attacker who knows of it has to use: read robust accuracy of the attack on "
+    "the defended model, never that of examples made without it. The way back is a stand-in (BPDA), so a gradient "
+    "attack on it may understate. It costs accuracy on clean images and time, image by image.",
 )
 def jpeg(
     x: Inputs, *, value_range: ValueRange, quality: Annotated[int, Field(ge=1, le=95)] = 50

@@ -23,6 +23,9 @@ def _odd(value: int) -> int:
     title="Median smoothing",
     path="exact",
     reference="Xu, Evans and Qi, Feature Squeezing, NDSS 2018",
+    limits="It removes single pixels, not smooth changes: an adaptive attack loses little by it. Its gradient is "
+    "exact, and sparse. On small images it removes what the classes differ in. Time grows with the square of "
+    "`window`.",
 )
 def median_smoothing(
     x: Inputs, *, value_range: ValueRange, window: Annotated[int, Field(ge=3, le=31), AfterValidator(_odd)] = 3

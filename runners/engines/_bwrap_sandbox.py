@@ -31,6 +31,7 @@ class BubblewrapSandbox:
         self._log = log
         self._group = group
         self._watch = watch
+        self.samples_memory = group is None
         self._deadline = time.monotonic() + limits.seconds
         self._peak: int | None = None
         self._killed = False
@@ -100,7 +101,7 @@ class BubblewrapSandbox:
             return self._peak
         if self._group is not None:
             return self._group.peak()
-        return self._watch.peak if self._watch is not None else None
+        return (self._watch.peak or None) if self._watch is not None else None  # 0: nobody has looked yet
 
     def close(self) -> None:
         """Kill, and remove everything it left. Safe to repeat."""

@@ -36,6 +36,7 @@ class DockerSandbox:
     """
 
     waited = 0.0
+    samples_memory = False
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ _SLACK = 2.0
 class KubernetesSandbox:
     """`waited`: seconds from creation until it ran, which are not the submission's. `broken`: the channel is."""
 
+    samples_memory = False
+
     def __init__(
         self, api: Api, job: str, pod: str, limits: Limits, relay: Exec, *, waited: float, broken: threading.Event
     ) -> None:

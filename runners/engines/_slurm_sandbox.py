@@ -28,6 +28,9 @@ _MOST_OUTPUT = 64 * 1024
 class SlurmSandbox:
     """`waited`: seconds from submission until it ran, which are not the submission's. `lost_on`: told a node's name."""
 
+    #: The step mostly has no control group of its own to count in, and does not tell whether it has.
+    samples_memory = True
+
     def __init__(
         self, job: str, board: Board, folder: Path, limits: Limits, *, waited: float, lost_on: Callable[[str], None]
     ) -> None:

@@ -39,6 +39,7 @@ class Job:
     `folder`: a host folder shown read-only at `/submission`, or None.
     `channel`: a host folder shown at `/run/touchstone`; the platform listens on `channel.sock` in it.
     `gpus`: devices by UUID that this job has for itself.
+    `part`: a name that tells it from the run's other sandbox; empty for the submission itself.
     """
 
     run: str
@@ -51,6 +52,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     gpus: tuple[str, ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ class Exit:
 
 
 class Sandbox(Protocol):
-    """A started job. `waited`: seconds it waited for a machine of a cluster, which are no part of its time."""
+    """A started job. `waited`: seconds it waited for a machine of a cluster, which are no part of its time.
+
+    `samples_memory`: whether its peak is the largest of some looks, which miss what was short, not the kernel's.
+    """
 
     waited: float
+    samples_memory: bool
 
     def poll(self) -> Exit | None:
         """None while it runs."""

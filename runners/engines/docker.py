@@ -114,7 +114,8 @@ class DockerEngine:
     def _started(self, job: Job) -> DockerSandbox:
         """Raises `APIError` where the daemon refuses."""
         started = time.time()
-        container = self._create(job, f"touchstone-{job.run}")
+        part = f"-{job.part}" if job.part else ""
+        container = self._create(job, f"touchstone-{job.run}{part}")
         self._begin_or_remove(container, foreign=job.image is not None)
         owner = _docker_owner.beside(job.channel)
         return DockerSandbox(self.client, container, job.limits, started=started, owner=owner)

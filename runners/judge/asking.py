@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from runners.context import FloatArray, Inputs
+from runners.data.room import release
 from runners.models.base import Model
 
 #: A batch of the prediction stage: small enough for any memory limit, large enough to hide the round trip.
@@ -34,5 +35,6 @@ def predict_all(
     for start in range(0, x.shape[0], size):
         rows = order[start : start + size]
         out[rows] = model.predict(np.ascontiguousarray(x[rows]))
+        release(x)
         progress("predict", (start + rows.size) / x.shape[0])
     return out

@@ -9,22 +9,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import JsonValue
 
 from runners.context import FloatArray, Inputs, MetricContext
 from runners.contract import MetricResult, RunEvent, RunResult, RunSpec, Verdict
 from runners.data import Split, load_split
 from runners.engines.base import Engine
 from runners.errors import RetryableError, RunFault, ScorerFault
+from runners.example_store import ExampleStore
 from runners.judge.asking import predict_all
 from runners.judge.consistency import ask_again
 from runners.judge.environment import environment
+from runners.judge.examples import Workshop, make_examples
 from runners.judge.facts import submission_facts
+from runners.judge.foresee import ahead_of, catch_up, end_if_hopeless, foresee, smoke
 from runners.judge.livelog import LiveLog, text
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
-from runners.judge.sample import Pace, asks, duration, estimate, too_slow, try_sample
 from runners.judge.submission import Startable, only_file, prepare
+from runners.judge.timing import reserve, with_timing
 from runners.judge.validation import answered, ask_validation, load_validation
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel, open_model
@@ -36,12 +38,13 @@ _SHORT_OF_TIME = 0.5
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """Local folders with the files under the names of their `FileRef`s. `sample` and `validation` may be absent."""
+    """Local folders with the files under the names of their `FileRef`s. Only `split` and `submission` must be there."""
 
     split: Path
     sample: Path | None
     submission: Path
     validation: Path | None = None
+    surrogates: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,15 @@ class Place:
 
     `lasting`: a folder that outlives a killed attempt, so that the next one finds the sandbox it left running.
     `gpus`: devices by UUID that are this run's alone. `neighbours`: how many other runs share the machine now.
+    `calibration`: multiply-adds a second of one of its processors, None where that was not measured.
+    `examples`: keeps what was made against surrogates from one run to the next.
     """
 
     lasting: Path | None = None
     gpus: tuple[str, ...] = ()
     neighbours: Callable[[], int] = lambda: 0
+    calibration: float | None = None
+    examples: ExampleStore | None = None
 
 
 @dataclass
@@ -146,15 +153,18 @@ def _judge_model(
     if engine is None:
         raise RetryableError("This node has no engine that may run foreign code.", code="no_engine")
     with record.stage("load"):
-        split = load_split(files.split, spec)
+        split = load_split(files.split, spec, scratch=workdir)
         ctx = _context(spec, split, record)
         sample = load_split(files.sample, spec) if files.sample is not None else None
-        validation = load_validation(spec, files.validation)
+        validation = load_validation(spec, files.validation, scratch=workdir)
     if split.inputs is None or spec.input is None:
         raise ScorerFault(
             "The data split has no inputs, so a model cannot be asked.",
             hint="Add inputs to the split, or accept predictions only.",
         )
+    if files.surrogates is not None:
+        shop = Workshop(engine, files.surrogates, workdir, place.gpus, place.examples)
+        ctx = replace(ctx, surrogates=make_examples(spec, replace(ctx, inputs=split.inputs), shop, record))
     with record.stage("prepare"):
         startable = prepare(spec, files.submission, engine=engine, workdir=_files_folder(spec, workdir, place))
     log = LiveLog(record.log, limit=spec.resources.log)
@@ -177,12 +187,17 @@ def _judge_model(
         if model.adopted:
             record.note("The submission was still running since the last attempt and was taken over.")
         also = 0 if validation is None else validation.n
-        pace = _smoke(spec, split, sample, model, log, record, outcome, also=also)
+        ahead = ahead_of(spec, ctx, model, also=also)
+        pace = smoke(spec, split, sample, model, ahead, log, record)
         if pace is not None:
-            elapsed = time.monotonic() - started - model.waited
-            _foresee(spec, split, model, pace, record, outcome, elapsed=elapsed, also=also)
+            found = foresee(spec, ahead, model, pace, record, elapsed=time.monotonic() - started - model.waited)
+            outcome.estimated = found.expected
+            end_if_hopeless(found, spec.resources.time)
         asked = _ask(spec, split, ctx, model, record)
+        if pace is None:
+            catch_up(spec, ahead, record, elapsed=time.monotonic() - started - model.waited)
         asked = replace(asked, facts=submission_facts(spec, files.submission, model))
+        asked = with_timing(asked, spec, model, engine, workdir, calibration=None if place.gpus else place.calibration)
         if validation is not None:
             asked = replace(asked, validation=ask_validation(validation, asked, model, record))
         measure_all(spec, asked, record, outcome.results)
@@ -206,6 +221,7 @@ def _open(
         engine, kind=spec.submission.kind, folder=startable.folder, image=startable.image,
         input=spec.input, task=spec.task, resources=spec.resources, run=spec.run, attempt=spec.attempt,
         workdir=workdir, deadline=deadline, lasting=place.lasting, gpus=place.gpus, watch=log.watch,
+        reserve=reserve(spec, engine),
     )  # fmt: skip
 
 
@@ -226,79 +242,6 @@ def _keep(model: ServedModel, log: LiveLog, outcome: _Outcome) -> None:
     outcome.log = text(log.kept(last))
     outcome.sample_log = outcome.log if log.public is None else log.public
     outcome.peak_memory = model.peak_memory()
-
-
-def _smoke(
-    spec: RunSpec,
-    split: Split,
-    sample: Split | None,
-    model: ServedModel,
-    log: LiveLog,
-    record: Recorder,
-    outcome: _Outcome,
-    *,
-    also: int,
-) -> Pace | None:
-    """The public sample first: does it answer, fit in memory, and how fast? None where there is nothing to try.
-
-    `also`: items that are asked besides those of the split.
-    """
-    if split.inputs is None:
-        raise RuntimeError("the caller checks that there are inputs")
-    if spec.split.visibility == "public":
-        record.note("All data of this phase are public, so the submission is asked them at once.")
-        return None  # and all of the log is public
-    if sample is None or sample.inputs is None or sample.inputs.shape[0] == 0 or spec.sample is None:
-        outcome.sample_log = log.end_of_public()
-        record.note("The competition has no public sample that the submission could be tried on first.")
-        return None
-    if spec.sample.visibility != "public":
-        outcome.sample_log = log.end_of_public()
-        record.note(
-            "The competition's sample is not public, so the log of its questions is no more open than the rest."
-        )
-    with record.stage("sample"):
-        items = split.inputs.shape[0]
-        asked = items + also + asks(spec, model, items=items)[1]
-        pace = try_sample(model, sample.inputs, split.inputs, limit=spec.resources.time, asked=asked)
-    if spec.sample.visibility == "public":
-        outcome.sample_log = log.end_of_public()
-    return pace
-
-
-def _foresee(
-    spec: RunSpec,
-    split: Split,
-    model: ServedModel,
-    pace: Pace,
-    record: Recorder,
-    outcome: _Outcome,
-    *,
-    elapsed: float,
-    also: int,
-) -> None:
-    """Say how long the run will take; `also`: items of the validation split.
-
-    Raises `ParticipantFault` where it cannot end in time.
-    """
-    found = estimate(spec, model, pace, items=split.ids.shape[0], elapsed=elapsed, also=also)
-    limit = spec.resources.time
-    outcome.estimated = found.expected
-    data: dict[str, JsonValue] = {"estimated_seconds": round(found.expected, 3), "limit_seconds": limit}
-    peak = model.peak_memory()
-    used = ""
-    if peak is not None:
-        data |= {"peak_memory": peak, "memory_limit": spec.resources.memory}
-        used = f" It has used {peak / 2**20:.0f} of {spec.resources.memory / 2**20:.0f} MiB of memory so far."
-    late = " It may not end in time." if found.expected > limit else ""
-    record.note(
-        f"The sample was answered; the whole run will take about {duration(found.expected)} "
-        f"of at most {duration(limit)}.{late}{used}",
-        data,
-    )
-    fault = too_slow(found, limit)
-    if fault is not None:
-        raise fault
 
 
 def _ask(spec: RunSpec, split: Split, ctx: MetricContext, model: ServedModel, record: Recorder) -> MetricContext:

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from runners.context import FloatArray, Inputs
-from runners.contract import RunSpec, Verdict
-from runners.errors import ParticipantFault, UserError
+from runners.contract import Verdict
+from runners.errors import ParticipantFault
+from runners.forecast import GRADIENT_TIMES
 from runners.judge.asking import batch_items
-from runners.models.base import Access
-from runners.registry import metrics, parse_parameters
+from runners.models.base import Model
 
 #: Of the run's time, the share that the sample may take after its first question, where that is enough to measure.
 _SHARE = 0.05
@@ -39,8 +39,6 @@ _MOST_ITEMS = 256
 class Asked(Protocol):
     """What the smoke stage needs of a model."""
 
-    access: frozenset[Access]
-
     def predict(self, x: Inputs) -> FloatArray: ...
 
 
@@ -49,12 +47,14 @@ class Pace:
     """Seconds an item takes in questions of the size that the split is asked with: as expected, and at the best.
 
     `best` is what was shown to be needed, 0 where nothing was: whoever is ended for it could not have ended in time.
-    `densest`: the same in the largest questions that a metric may ask, where an item takes less.
+    `densest`: the same in the largest questions that a metric may ask, where an item takes less. `gradient`: seconds
+    of an item asked for its gradient, None where that was not timed.
     """
 
     usual: float
     best: float
     densest: float = 0.0
+    gradient: float | None = None
 
 
 def try_sample(
@@ -194,33 +194,26 @@ class Estimate:
     hoped: float
 
 
-def asks(spec: RunSpec, model: Asked, *, items: int) -> tuple[int, int]:
-    """Items that metrics will ask beyond those of the split, by what they declare: at least, and as a rule."""
-    least = typical = 0
-    known = metrics()
-    for use in spec.metrics:
-        info = known.get(use.use)
-        if info is None or info.queries is None:
-            continue
-        try:
-            cost = info.queries(parse_parameters(info, use.parameters), items)
-        except UserError:
-            continue  # wrong settings: the metric says so itself when its turn comes, and asks nothing
-        if cost.access in model.access:
-            least, typical = least + cost.least, typical + cost.typical
-    return least, typical
+def gradient_pace(
+    model: Model, sample: Inputs, pace: Pace, *, limit: float, clock: Callable[[], float] = time.monotonic
+) -> float | None:
+    """Seconds of an item asked for its gradient, forward pass included; None where that would take too long to time.
 
+    Two questions of the same size, as many items as a moment allows: the first warms up, the second is timed.
 
-def estimate(spec: RunSpec, model: Asked, pace: Pace, *, items: int, elapsed: float, also: int = 0) -> Estimate:
-    """What the whole run takes: `elapsed` so far, the items of the split, and the questions that metrics declare.
-
-    `also`: items that are asked besides those of the split.
+    Raises:
+        ParticipantFault: from the model, where it dies, is late or answers nonsense.
     """
-    least, typical = asks(spec, model, items=items)
-    asked = items + also
-    return Estimate(
-        expected=elapsed + (asked + typical) * pace.usual, hoped=elapsed + asked * pace.best + least * pace.densest
-    )
+    moment = min(_SHARE * limit, _TIMING_S) / 2
+    count = min(batch_items(sample), int(moment / (GRADIENT_TIMES * max(pace.usual, 1e-9))))
+    if count < 1:
+        return None
+    question = np.resize(sample, (count, *sample.shape[1:]))
+    classes = np.zeros(count, dtype=np.int64)
+    model.gradient(question, classes)
+    begun = clock()
+    model.gradient(question, classes)
+    return (clock() - begun) / count
 
 
 def too_slow(found: Estimate, limit: float) -> ParticipantFault | None:

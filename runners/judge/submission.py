@@ -14,7 +14,7 @@ from runners.errors import ParticipantFault, RetryableError, UserError
 from runners.spec.bundle import ArchiveError, extract_zip
 from runners.spec.models import SubmissionKind
 
-_MODEL_FILE = "model.onnx"
+MODEL_FILE = "model.onnx"
 _MAIN = "main.py"
 
 
@@ -68,7 +68,7 @@ def prepare(spec: RunSpec, submission: Path, *, engine: Engine, workdir: Path) -
             raise _refused(f"There is no {_MAIN} at the top of the zip.", "Zip the contents of the folder that has it.")
     else:
         target.mkdir(parents=True)
-        _place(artifact, target / _MODEL_FILE)
+        place_file(artifact, target / MODEL_FILE)
     ready.touch()
     return Startable(folder=target)
 
@@ -102,7 +102,7 @@ def _taken(take: Callable[[], str]) -> str:
         raise _refused(error.message, error.hint, code=error.code) from error
 
 
-def _place(source: Path, target: Path) -> None:
+def place_file(source: Path, target: Path) -> None:
     """The same file under another name; a copy where the file system cannot link."""
     try:
         os.link(source, target)

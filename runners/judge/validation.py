@@ -16,7 +16,9 @@ from runners.judge.recorder import Recorder
 from runners.models.base import Model
 
 
-def load_validation(spec: RunSpec, folder: Path | None, *, inputs: bool = True) -> Split | None:
+def load_validation(
+    spec: RunSpec, folder: Path | None, *, inputs: bool = True, scratch: Path | None = None
+) -> Split | None:
     """The validation split of the phase, or None where it has none; `inputs`: whether they are needed.
 
     Raises:
@@ -24,7 +26,7 @@ def load_validation(spec: RunSpec, folder: Path | None, *, inputs: bool = True) 
     """
     if folder is None or spec.validation is None:
         return None
-    split = load_split(folder, spec, inputs=inputs)
+    split = load_split(folder, spec, inputs=inputs, scratch=scratch)
     parts = (("labels", split.labels), *((("inputs", split.inputs),) if inputs else ()))
     lacking = [part for part, found in parts if found is None]
     if lacking:

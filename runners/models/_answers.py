@@ -9,8 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.channel.errors import ProtocolError
+from runners.spec.models import InputSpec
 
 _SUM_TOLERANCE = 1e-3
+#: Names of the output with a submission's own attributions, and of the input that says for which class.
+ATTRIBUTION, TARGET = "attribution", "target"
+#: A submission may declare so many numbers, of such size.
+_MOST_DECLARED, _LARGEST_DECLARED = 16, 1e15
 Floats = npt.NDArray[np.float64]
 
 
@@ -25,6 +30,45 @@ def tensor_names(metadata: dict[str, Any]) -> tuple[str, str]:
             raise ProtocolError(f"GET /v2/models/model names no {side}")
         names.append(name)
     return names[0], names[1]
+
+
+def attribution_shape(metadata: dict[str, Any], input: InputSpec) -> tuple[int, ...] | None:  # noqa: A002
+    """Shape of the attributions of one item that a submission offers; None where its metadata name none.
+
+    That of the item, or (height, width) where the metadata give an image's attributions three sizes.
+    """
+    outputs = metadata.get("outputs")
+    for entry in outputs[1:] if isinstance(outputs, list) else ():
+        if isinstance(entry, dict) and entry.get("name") == ATTRIBUTION:
+            sizes = entry.get("shape")
+            flat = input.kind == "image" and isinstance(sizes, list) and len(sizes) == len(input.shape)
+            return input.shape[1:] if flat else input.shape
+    return None
+
+
+def attributions(answer: npt.NDArray[Any], *, shape: tuple[int, ...]) -> Floats:
+    """Attributions (n, *shape), float64; those without channels get one. Raises `ProtocolError` unless all finite."""
+    values = answer.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ProtocolError("the attributions are not finite")
+    return values.reshape(len(values), *(1,) * (len(shape) - values.ndim + 1), *values.shape[1:])
+
+
+def declared_privacy(metadata: dict[str, Any]) -> dict[str, float]:
+    """Numbers by name that a submission declares of its training under `privacy` among its metadata's parameters.
+
+    They are what it says of itself: nothing is believed, and what is no number, or too much, is left out.
+    """
+    parameters = metadata.get("parameters")
+    told = parameters.get("privacy") if isinstance(parameters, dict) else None
+    if not isinstance(told, dict) or len(told) > _MOST_DECLARED:
+        return {}
+    known = (float, int)
+    return {
+        str(name): float(value)
+        for name, value in told.items()
+        if type(value) in known and abs(value) < _LARGEST_DECLARED
+    }  # fmt: skip
 
 
 def probabilities(answer: npt.NDArray[Any], *, kind: str, first: int) -> Floats:

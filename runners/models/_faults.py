@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from runners.channel.errors import AnswerTooLarge, ChannelClosed, ChannelError, ChannelTimeout, ServerError
 from runners.contract import Verdict
-from runners.engines.base import Exit
+from runners.engines.base import Exit, Sandbox
 from runners.errors import ParticipantFault, RetryableError
 from runners.spec.models import ResourceSpec
 
 _TAIL = 600
+#: How long a sandbox whose connection broke may take to end by itself, before it is ended.
+_DYING = 2.0
 #: What Python, torch and onnxruntime say when memory is refused: such a process may live on.
 _REFUSED = (
     "MemoryError", "can't allocate memory", "Failed to allocate memory", "Cannot allocate memory", "bad_alloc",
     "out of memory", "Out of memory", "OutOfMemory", "Unable to allocate",
 )  # fmt: skip
+
+
+def end_of(sandbox: Sandbox, error: ChannelError, *, deadline: float) -> Exit | None:
+    """How a sandbox ended whose conversation failed, where that is why it failed; one that broke off is ended."""
+    broken = is_broken(error)
+    if broken:
+        sandbox.wait(min(_DYING, max(0.0, deadline - time.monotonic())))
+    ended = sandbox.poll()
+    if ended is None and broken:
+        # A child may have been killed for memory while its parent lives: ending the sandbox tells.
+        sandbox.kill()
+        killed = sandbox.poll()
+        return killed if killed is not None and (killed.memory or killed.lost) else None
+    if ended is not None and not (broken or ended.memory or ended.lost):
+        return None  # it ended because the platform hung up: what it did before that counts
+    return ended
 
 
 def from_exit(ended: Exit, resources: ResourceSpec, *, queries: int) -> ParticipantFault | RetryableError:

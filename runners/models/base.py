@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-Access = Literal["queries", "gradients"]
+Access = Literal["queries", "gradients", "explanations"]
 Loss = Literal["cross_entropy", "margin"]
+
+
+class NoEcho(Exception):
+    """No server of the platform's own can be asked beside the submission, or no longer; the text says why."""
+
+
+class SizeRefused(Exception):
+    """A submission answered that it has no answer to items of this shape; the text says what it answered."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,12 @@ class Gradient:
     logits: npt.NDArray[np.float64]
 
 
+class Answers(Protocol):
+    """Whatever answers as a submission does."""
+
+    def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]: ...
+
+
 class Model(Protocol):
     """A submission that can be asked.
 
@@ -39,7 +53,10 @@ class Model(Protocol):
     def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Class probabilities, (n, classes), rows sum to one, for x of shape (n, *shape).
 
-        Raises `ParticipantFault` where the submission dies, is late or answers nonsense.
+        Where the competition's `input.sizes` allows it, items may have another shape, the same for all of a call.
+
+        Raises `ParticipantFault` where the submission dies, is late or answers nonsense, and `SizeRefused` where it
+        takes no items of another shape.
         """
         ...
 
@@ -49,5 +66,18 @@ class Model(Protocol):
         """Loss of x against y and its gradient. `margin` is max_{k != y} z_k - z_y.
 
         Raises `NotImplementedError` unless `gradients` is in `access`.
+        """
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """What a model whose `access` holds `explanations` does besides: it says why it answers as it does."""
+
+    def explain(self, x: npt.NDArray[np.float32], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Its own attributions for the classes `target` (n,): finite, of the shape of x, or (n, 1, height, width).
+
+        Positive numbers speak for the class. Each item counts as one query, whatever the submission computes inside.
+        Raises `ParticipantFault` where the submission dies, is late or answers nonsense.
         """
         ...

@@ -15,24 +15,20 @@ import numpy.typing as npt
 
 from runners.channel import bridging
 from runners.channel.client import OipClient
-from runners.channel.errors import ChannelError
+from runners.channel.errors import ChannelError, ServerError
 from runners.channel.listener import Listener
 from runners.channel.oip import Expected
-from runners.contract import Verdict
-from runners.engines.base import Engine, Exit, Job, Limits, ReadsImages, Sandbox
+from runners.engines.base import Engine, Exit, Job, Sandbox
 from runners.errors import ParticipantFault, RetryableError
-from runners.models import _answers, _faults
+from runners.models import _answers, _faults, _starting
 from runners.models._batches import BatchSize
-from runners.models.base import Access, Gradient, Loss
+from runners.models.base import Access, Gradient, Loss, SizeRefused
 from runners.spec.models import InputSpec, ResourceSpec, SubmissionKind, TaskSpec
 
 #: The most items and input bytes of one call; how many it is within that, `BatchSize` finds out.
 _MOST_ITEMS = 256
 _MOST_BYTES = 16 * 2**20
 _GRADIENT_ITEMS = 64
-_MODEL_FILE = "model.onnx"
-#: How long a sandbox whose connection broke may take to end by itself, before it is ended.
-_DYING = 2.0
 T = TypeVar("T")
 
 
@@ -41,7 +37,7 @@ class ServedModel:
 
     `reasons` says, for each access it does not give, why; `offer` is what the platform's own server told of a model.
     `adopted`: an attempt before this one started it. `waited`: seconds it waited for a machine of a cluster, which are
-    no part of the run's time.
+    no part of the run's time. `reserve`: seconds that `excuse` may still add. `bridged`: its server listens on TCP.
     """
 
     def __init__(
@@ -53,38 +49,66 @@ class ServedModel:
         task: TaskSpec,
         resources: ResourceSpec,
         deadline: float,
+        reserve: float = 0.0,
     ) -> None:
         self.access: frozenset[Access] = frozenset({"queries"})
         self.reasons: dict[str, str] = {}
         self.offer: dict[str, Any] = {}
+        self.privacy: dict[str, float] = {}
         self.queries = 0
         self.calls = 0
         self.adopted = False
         self.waited = 0.0
+        self.bridged, self.samples_memory = False, sandbox.samples_memory
         self._sandbox = sandbox
         self._listener = listener
         self._input = input
         self._task = task
         self._resources = resources
         self._deadline = deadline
+        self.reserve = reserve
         self._client = OipClient(listener, alive=self._check_alive)
         self._names = ("x", "")
         self._item_bytes = 4 * math.prod(input.shape)
-        self._batches = {"infer": self._batch_size(_MOST_ITEMS), "gradient": self._batch_size(_GRADIENT_ITEMS)}
+        self._batches = {
+            "infer": self._batch_size(_MOST_ITEMS), "gradient": self._batch_size(_GRADIENT_ITEMS),
+            "explain": self._batch_size(_GRADIENT_ITEMS),
+        }  # fmt: skip
+        self._attribution: tuple[int, ...] | None = None
         self._expected: list[Expected] = []
         self._closed = False
         self._note = b""
         self._trusted = False
 
     def ask_for(self, model: str) -> None:
-        """Ask for a model of this name instead of `model`; before `start`."""
+        """Ask for a model of this name instead of `model`, through the bridge to its server; before `start`."""
+        self.bridged = True
         self._client = OipClient(self._listener, alive=self._check_alive, model=model)
+
+    def remaining(self) -> float:
+        """Seconds of the run's time that are left."""
+        return self._deadline - time.monotonic()
+
+    def excuse(self, seconds: float) -> None:
+        """So much of the run's time went on something that is none of the submission's: it gets it back."""
+        given = max(0.0, min(seconds, self.reserve))
+        self.reserve -= given
+        self._deadline += given
+
+    def follow(self, other: ServedModel) -> None:
+        """Be asked as `other` is now: in the same form of the protocol, with as many items at once."""
+        self._client.framed, self._client.binary = other._client.framed, other._client.binary
+        batch = self._batches["infer"]
+        batch.items, batch.settled = other._batches["infer"].items, True
 
     def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Class probabilities, (n, classes), rows sum to one, for x of shape (n, *shape).
 
-        Raises `ParticipantFault` where the submission dies, is late or answers nonsense.
+        Items of another shape that `input.sizes` allows travel in one question. Raises `ParticipantFault` where the
+        submission dies, is late or answers nonsense, and `SizeRefused` where it has no answer to another shape.
         """
+        if x.shape[1:] != self._input.shape and self._input.allows(x.shape[1:]):
+            return self._predict_sized(np.asarray(x, dtype=np.float32))
         x = self._checked(x)
         if len(x) == 1:  # nothing to divide: the question of most attacks
             try:
@@ -106,6 +130,17 @@ class ServedModel:
             return Gradient(np.zeros(0), x, np.zeros((0, len(self._task.classes))))
         joined = [np.concatenate([part[name] for part in parts]) for name in ("loss", "gradient", "logits")]
         return Gradient(*joined)
+
+    def explain(self, x: npt.NDArray[np.float32], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Its own attributions for the classes `target`, shape of x, or (n, 1, height, width).
+
+        Raises `NotImplementedError` unless `explanations` is in `access`.
+        """
+        if self._attribution is None:
+            raise NotImplementedError(self.reasons.get("explanations", "this submission gives no attributions"))
+        x, target = self._checked(x), np.ascontiguousarray(target, dtype=np.int64)
+        parts = self._in_batches("explain", self._explain, x, target)
+        return np.concatenate(parts) if parts else np.zeros(x.shape)
 
     def logs(self) -> bytes:
         """The last bytes of stdout and stderr of the submission, and what of its answer cannot be shown elsewhere."""
@@ -153,7 +188,14 @@ class ServedModel:
             raise self._fault(error, starting=True) from error
         if not trusted:
             self.reasons["gradients"] = "the platform has no weights of it to differentiate; send a `model` for that"
+            self._attribution = _answers.attribution_shape(metadata, self._input)
+            self.privacy = _answers.declared_privacy(metadata)
+            if self._attribution is None:
+                self.reasons["explanations"] = f"its metadata name no output {_answers.ATTRIBUTION!r}"
+            else:
+                self.access = frozenset({"queries", "explanations"})
             return
+        self.reasons["explanations"] = "a `model` is explained by the platform, through its gradients or its answers"
         self.offer = dict(metadata.get("parameters") or {})
         if self.offer.get("gradients"):
             self.access = frozenset({"queries", "gradients"})
@@ -188,6 +230,14 @@ class ServedModel:
             start += items
         return answers
 
+    def _predict_sized(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        try:
+            return self._predict(x)
+        except ServerError as error:
+            raise SizeRefused(f"items of shape {list(x.shape[1:])} were refused: {str(error)[:300]}") from error
+        except ChannelError as error:
+            raise self._fault(error) from error
+
     def _predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         name_in, name_out = self._names
         if not self._expected or self._expected[0].shape[0] != len(x):
@@ -209,6 +259,15 @@ class ServedModel:
         self._count(len(x))
         return _answers.finite(answer)
 
+    def _explain(self, x: npt.NDArray[np.float32], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        if self._attribution is None:
+            raise RuntimeError("the caller checks that attributions are offered")
+        expected = [Expected(_answers.ATTRIBUTION, (len(x), *self._attribution), ("FP32", "FP64"))]
+        given: dict[str, npt.NDArray[Any]] = {self._names[0]: x, _answers.TARGET: target}
+        answer = self._client.infer(given, expected, deadline=self._deadline)[_answers.ATTRIBUTION]
+        self._count(len(x))
+        return _answers.attributions(answer, shape=self._input.shape)
+
     def _count(self, items: int) -> None:
         self.queries += items
         self.calls += 1
@@ -222,16 +281,7 @@ class ServedModel:
         """The verdict: how the sandbox ended says more than how the conversation did."""
         if error.detail and not starting:
             self._note = f"\n[platform] {error}: {error.detail}\n".encode()
-        if _faults.is_broken(error):
-            self._sandbox.wait(min(_DYING, max(0.0, self._deadline - time.monotonic())))
-        ended = self._sandbox.poll()
-        if ended is None and _faults.is_broken(error):
-            # A child may have been killed for memory while its parent lives: ending the sandbox tells.
-            self._sandbox.kill()
-            killed = self._sandbox.poll()
-            ended = killed if killed is not None and (killed.memory or killed.lost) else None
-        if ended is not None and not (_faults.is_broken(error) or ended.memory or ended.lost):
-            ended = None  # it ended because the platform hung up: what it did before that counts
+        ended = _faults.end_of(self._sandbox, error, deadline=self._deadline)
         if ended is not None:
             return _faults.from_exit(ended, self._resources, queries=self.queries)
         late = time.monotonic() >= self._deadline
@@ -256,6 +306,8 @@ def open_model(
     lasting: Path | None = None,
     gpus: tuple[str, ...] = (),
     watch: Callable[[Callable[[], bytes]], None] = lambda _logs: None,
+    reserve: float = 0.0,
+    part: str = "",
 ) -> ServedModel:
     """Start a submission, or take over what an attempt before left running, and wait until it is ready.
 
@@ -267,19 +319,21 @@ def open_model(
         gpus: devices by UUID that are this run's alone.
         watch: is given the sandbox's `logs` before it is ready, for who wants to follow them; never that of an
             adopted one, which has met secret inputs already.
+        reserve: seconds that `excuse` may add to the deadline at most.
+        part: a name, for a sandbox of the platform's own beside the submission's.
 
     Raises `ParticipantFault` (timeout, memory, crash, invalid_output) where it does not come up, and
     `RetryableError` where the engine fails.
     """
     kind = SubmissionKind(kind)
-    argv, shown = _command(kind, folder=folder, image=image, input=input, resources=resources)
-    bridged, argv = _bridged(engine, image, argv)
+    argv, shown = _starting.command(kind, folder=folder, image=image, input=input, resources=resources)
+    bridged, argv = _starting.bridged(engine, image, argv)
     opening = _Opening(
         engine=engine, input=input, task=task, resources=resources, deadline=deadline, workdir=workdir,
-        lasting=lasting, bridged=bridged, watch=watch, trusted=kind is SubmissionKind.MODEL,
+        lasting=lasting, bridged=bridged, watch=watch, trusted=kind is SubmissionKind.MODEL, reserve=reserve,
         job=Job(
-            run=run, attempt=attempt, limits=_limits(resources, deadline), argv=argv, image=image, folder=shown,
-            gpus=gpus,
+            run=run, attempt=attempt, limits=_starting.limits(resources, deadline), argv=argv, image=image,
+            folder=shown, gpus=gpus, part=part,
         ),
     )  # fmt: skip
     model = opening.attach(engine.adopt) if attempt > 1 and lasting is not None else None
@@ -303,6 +357,7 @@ class _Opening:
     bridged: bridging.Bridged | None
     watch: Callable[[Callable[[], bytes]], None]
     trusted: bool
+    reserve: float
 
     def attach(self, take: Callable[[Job], Sandbox | None]) -> ServedModel | None:
         """A sandbox by `take` (`start` or `adopt` of the engine) that is ready; None where there is none to adopt."""
@@ -310,7 +365,7 @@ class _Opening:
         try:
             if self.bridged is not None:
                 bridging.show(listener.folder)
-            limits = _limits(self.resources, self.deadline)
+            limits = _starting.limits(self.resources, self.deadline, reserve=self.reserve)
             sandbox = take(replace(self.job, limits=limits, channel=listener.folder))
         except BaseException:
             listener.close()
@@ -325,7 +380,7 @@ class _Opening:
         waited = sandbox.waited
         model = ServedModel(
             sandbox, listener, input=self.input, task=self.task, resources=self.resources,
-            deadline=self.deadline + waited,
+            deadline=self.deadline + waited, reserve=self.reserve,
         )  # fmt: skip
         model.adopted, model.waited = adopted, waited
         if self.bridged is not None:
@@ -343,42 +398,3 @@ class _Opening:
             model.close()
             raise
         return model
-
-
-def _limits(resources: ResourceSpec, deadline: float) -> Limits:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise ParticipantFault(Verdict.TIMEOUT, "The run's time was over before the submission was started.")
-    return Limits(memory=resources.memory, cpus=resources.cpus, seconds=left, tmp=resources.disk, log=resources.log)
-
-
-def _bridged(
-    engine: Engine, image: str | None, argv: tuple[str, ...]
-) -> tuple[bridging.Bridged | None, tuple[str, ...]]:
-    """What an image of a server that listens on TCP asks for, and how it is then started."""
-    if image is None or not isinstance(engine, ReadsImages):
-        return None, argv
-    told = engine.image_config(image)
-    found = bridging.wanted(told.labels, told.command)
-    return found, argv if found is None else found.argv(told.command)
-
-
-def _command(
-    kind: SubmissionKind,
-    *,
-    folder: Path | None,
-    image: str | None,
-    input: InputSpec,  # noqa: A002
-    resources: ResourceSpec,
-) -> tuple[tuple[str, ...], Path | None]:
-    if kind is SubmissionKind.CONTAINER:
-        if image is None:
-            raise ValueError("a container submission needs an image")
-        return (), None
-    if folder is None:
-        raise ValueError(f"a {kind} submission needs a folder")
-    _faults.make_readable(folder)
-    if kind is SubmissionKind.CODE:
-        return ("python", "main.py"), folder
-    options = ("--output", input.output, "--memory", str(resources.memory))
-    return ("python", "-m", "runners.models.weights_server", f"/submission/{_MODEL_FILE}", *options), folder

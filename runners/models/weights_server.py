@@ -2,10 +2,11 @@
 
     python -m runners.models.weights_server MODEL.onnx --output probabilities|logits
 
-Onnxruntime answers, and torch gives the gradients; where a graph has an operator that our torch interpreter
-lacks, or the two disagree, there are no gradients. `GET /v2/models/model` says which, under
-`parameters`: `{"gradients": true}` or `{"gradients": false, "reason": "…"}`. There too: `parameters`, how many numbers
-the file holds; `flops` of one item, or null and under `uncounted` why.
+Onnxruntime answers, and torch gives the gradients; on a CUDA device, where one is visible, torch does both. Where a
+graph has an operator that our torch interpreter lacks, or the two disagree, there are no gradients, and onnxruntime
+answers on the processor. `GET /v2/models/model` says which, under
+`parameters`: `{"gradients": true}` or `{"gradients": false, "reason": "…"}`. There too: `device`, what answers;
+`parameters`, how many numbers the file holds; `flops` of one item, or null and under `uncounted` why.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ import torch
 
 from runners.models.onnx_torch import TorchGraph, Uncounted, UnsupportedGraph, flops
 from runners.models.onnx_torch import parameters as parameters_of
+from runners.models.onnx_torch.device import CHOICES, VARIABLE, brought, chosen_device, free_memory, moved
 from touchstone_client.serving import serve
 
 Array = npt.NDArray[Any]
@@ -56,8 +58,7 @@ class TorchModel:
         self.forward: _Forward = self._carry_out
 
     def _carry_out(self, x: Floats) -> Array:
-        answer: Array = self._graph(torch.from_numpy(x)).numpy()
-        return answer
+        return brought(self._graph(moved(x, self._graph.device)))
 
     def _chunk(self, cost: int) -> int:
         if self._batch is not None:
@@ -69,7 +70,7 @@ class TorchModel:
         """The model's answers for x of shape (n, *item)."""
         with torch.inference_mode():
             if not self._graph.item_bytes and len(x):
-                self._graph(torch.from_numpy(x[: self._batch or 1]))
+                self._graph(moved(x[: self._batch or 1], self._graph.device))
             return in_chunks(self.forward, x, self._chunk(1), self._batch)
 
     def gradient(self, x: Floats, y: Array, loss: str) -> tuple[Array, Array, Array]:
@@ -84,13 +85,12 @@ class TorchModel:
     def _differentiate(self, x: Floats, y: Array, loss: str) -> tuple[Array, Array, Array]:
         count = len(x)
         whole = _filled(x, self._batch)
-        labels = torch.from_numpy(_filled(y, self._batch))
-        variable = torch.from_numpy(whole).requires_grad_()
+        labels = moved(_filled(y, self._batch), self._graph.device)
+        variable = moved(whole, self._graph.device).requires_grad_()
         logits = self._logits(variable).double()
         losses = _LOSSES[loss](logits, labels)
         (gradient,) = torch.autograd.grad(losses.sum(), variable)
-        made = (losses.detach(), gradient, logits.detach())
-        return tuple(value.numpy()[:count] for value in made)
+        return brought(losses)[:count], brought(gradient)[:count], brought(logits)[:count]
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         if not self._probabilities:
@@ -154,24 +154,37 @@ def _runtime_session(path: Path) -> tuple[_Forward, str]:
     return lambda x: np.asarray(session.run([name], {given: x})[0]), name
 
 
-def _example(model: onnx.ModelProto, batch: int | None) -> Floats | None:
+def _example(model: onnx.ModelProto, batch: int | None, usual: Sequence[int]) -> Floats | None:
+    """Items to try the graph with; `usual` is the shape of one where the graph takes several."""
     known = {entry.name for entry in model.graph.initializer}
     shape = next(entry for entry in model.graph.input if entry.name not in known).type.tensor_type.shape
     sizes = [dim.dim_value for dim in shape.dim[1:]]
+    if len(usual) == len(sizes):
+        sizes = [size if size > 0 else given for size, given in zip(sizes, usual, strict=True)]
     if any(size <= 0 for size in sizes):
         return None
     return np.random.default_rng(0).random((batch or 2, *sizes), dtype=np.float32)
 
 
-def _torch_model(path: Path, model: onnx.ModelProto, *, probabilities: bool, memory: int) -> TorchModel:
+def _torch_model(
+    path: Path,
+    model: onnx.ModelProto,
+    *,
+    probabilities: bool,
+    memory: int,
+    device: torch.device | None = None,
+    usual: Sequence[int] = (),
+) -> TorchModel:
     """Raises `UnsupportedGraph` with the reason where torch cannot carry the graph out, or does it otherwise."""
-    batch = fixed_batch(model)
-    found = TorchModel(TorchGraph(model), probabilities=probabilities, memory=memory, batch=batch)
-    example = _example(model, batch)
+    batch, device = fixed_batch(model), device or torch.device("cpu")
+    graph, room = TorchGraph(model, device), free_memory(device, memory)
+    found = TorchModel(graph, probabilities=probabilities, memory=room, batch=batch)
+    example = _example(model, batch, usual)
     if example is not None:
         runtime = _runtime_session(path)[0]
         _compare(found.predict(example), runtime(example))
-        found.forward = runtime
+        if device.type == "cpu":
+            found.forward = runtime
     return found
 
 
@@ -184,24 +197,24 @@ def _compare(ours: Array, theirs: Array) -> None:
         raise UnsupportedGraph(f"torch and onnxruntime disagree on this graph by {difference:.2g}")
 
 
-def size_of(model: onnx.ModelProto) -> dict[str, Any]:
-    """What the file holds and what an item costs, as it is told under `parameters`."""
+def size_of(model: onnx.ModelProto, usual: Sequence[int] = ()) -> dict[str, Any]:
+    """What the file holds and what an item costs, as it is told under `parameters`. `usual`: the shape of an item."""
     told: dict[str, Any] = {"parameters": parameters_of(model), "flops": None, "uncounted": ""}
     try:
         told["flops"] = flops(model)
     except Uncounted as error:
         told["uncounted"] = str(error)
-        shapes = _shapes(model)
+        shapes = _shapes(model, usual)
         if shapes is not None:
             with contextlib.suppress(Uncounted):
                 told |= {"flops": flops(model, shapes), "uncounted": ""}
     return told
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]] | None:
+def _shapes(model: onnx.ModelProto, usual: Sequence[int]) -> dict[str, tuple[int, ...]] | None:
     """Shapes that follow from values are known once the graph has run, where torch can carry it out."""
     batch = fixed_batch(model)
-    example = _example(model, batch)
+    example = _example(model, batch, usual)
     if example is None:
         return None
     try:
@@ -217,22 +230,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--output", choices=("probabilities", "logits"), default="probabilities")
     parser.add_argument("--memory", type=int, default=_DEFAULT_MEMORY, help="bytes the sandbox may take")
+    parser.add_argument("--device", choices=CHOICES, help=f"default: {VARIABLE}, else CUDA where it is visible")
+    parser.add_argument("--shape", type=int, nargs="+", default=(), help="usual shape of an item that may have others")
     options = parser.parse_args(arguments)
+    device = chosen_device(options.device)
     model = onnx.load(options.file)
-    size = size_of(model)
+    size = size_of(model, options.shape)
     predict: _Forward
     gradient = None
     try:
         found = _torch_model(
-            options.file, model, probabilities=options.output == "probabilities", memory=options.memory
-        )
+            options.file, model, probabilities=options.output == "probabilities", memory=options.memory,
+            device=device, usual=options.shape,
+        )  # fmt: skip
         predict, gradient = found.predict, found.gradient
-        parameters: dict[str, Any] = {"gradients": True, "reason": ""}
+        parameters: dict[str, Any] = {"gradients": True, "reason": "", "device": device.type}
     except UnsupportedGraph as error:
         batch = fixed_batch(model)
         forward, _ = _runtime_session(options.file)
         predict = lambda x: in_chunks(forward, x, batch or _MOST_ITEMS, batch)  # noqa: E731
-        parameters = {"gradients": False, "reason": str(error)}
+        parameters = {"gradients": False, "reason": str(error), "device": "cpu"}
         print(f"no gradients: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox's log
     del model
     serve(predict, gradient=gradient, parameters=parameters | size)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from runners.contract import EngineReport, RunEvent, RunResult, RunSpec, Verdict
+from runners.contract import EngineReport, RunEvent, RunResult, RunSpec, Verdict, surrogate_seconds
 from runners.engines.base import Engine
 from runners.errors import NO_CAPACITY, RetryableError
+from runners.example_store import ExampleStore
 from runners.node.cache import Cache
 from runners.node.client import Fenced, NodeClient
 from runners.node.ledger import Ledger
@@ -49,6 +50,7 @@ class Attempt:
 
     `lasting`: folder of what a run keeps between attempts, so that the next one takes its sandbox over.
     `ledger`: what this node's runs may use together. `gpus`: devices leased for this run.
+    `examples`: what this node made against surrogates before.
     `fault`: after `perform`, the code of a fault of the platform, or nothing.
     """
 
@@ -62,6 +64,7 @@ class Attempt:
     lasting: Path | None = None
     ledger: Ledger | None = None
     gpus: tuple[str, ...] = ()
+    examples: ExampleStore | None = None
     fault: str = ""
     _claimed: float = field(default_factory=time.monotonic)
     _crowded: bool = False
@@ -141,6 +144,8 @@ class Attempt:
             wanted["sample"] = self.spec.sample.files
         if self.spec.validation is not None:
             wanted["validation"] = self.spec.validation.files
+        if self.spec.surrogates:
+            wanted["surrogates"] = tuple(surrogate.file for surrogate in self.spec.surrogates)
         for part, files in wanted.items():
             self.cache.materialise(files, folder / part, fetch=self._download)
 
@@ -172,12 +177,13 @@ class Attempt:
 
     def _judge(self, folder: Path) -> RunResult:
         resources = self.spec.resources
-        deadline = time.monotonic() + resources.time + resources.start + _JUDGE_MARGIN_S
+        longest = resources.time + resources.start + surrogate_seconds(resources, len(self.spec.surrogates))
+        deadline = time.monotonic() + longest + _JUDGE_MARGIN_S
         deadline += self.engine.patience if self.engine is not None else 0.0  # what a cluster's queue may take
-        deadline = min(deadline, self._claimed + resources.time + resources.start + _SERVER_MARGIN_S)
+        deadline = min(deadline, self._claimed + longest + _SERVER_MARGIN_S)
         judge = JudgeProcess(
             spec=self.spec, folder=folder, engine=self.engine, memory=self.judge_memory, lasting=self.lasting,
-            gpus=self.gpus, ledger=self.ledger,
+            gpus=self.gpus, ledger=self.ledger, examples=self.examples,
         )  # fmt: skip
         ended = False
         try:

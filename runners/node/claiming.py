@@ -12,6 +12,7 @@ import structlog
 from runners.contract import EngineReport, GpuInfo
 from runners.engines.base import Engine
 from runners.errors import RetryableError
+from runners.example_store import ExampleStore
 from runners.node import gpus, slots
 from runners.node.attempt import Attempt
 from runners.node.cache import Cache
@@ -29,6 +30,8 @@ _GPU_QUEUE = "gpu"
 #: So long, at most, a node claims nothing for the sake of a run that it had no room for; another may have taken it.
 _CROWDED_S = 60.0
 _LOOK_S = 0.25
+#: Examples that were made against surrogates may take this part of what cached files may, besides them.
+_EXAMPLES_SHARE = 8
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Claiming:
                 spec=spec, client=self.client, engine=engine, report=self.report, cache=cache,
                 directory=settings.directory / "runs", judge_memory=settings.judge_memory,
                 lasting=settings.lasting, ledger=self.ledger, gpus=devices,
+                examples=ExampleStore(settings.directory / "examples", limit=settings.cache_bytes // _EXAMPLES_SHARE),
             )  # fmt: skip
             attempt.perform()
             fitness.after(attempt.fault, engine)

@@ -21,6 +21,8 @@ import structlog
 from runners.contract import RunEvent, RunResult, RunSpec, Verdict
 from runners.engines.base import Engine
 from runners.errors import RetryableError
+from runners.example_store import ExampleStore
+from runners.node.calibration import calibration
 from runners.node.ledger import Ledger
 
 log = structlog.get_logger(__name__)
@@ -45,10 +47,11 @@ class JudgeProcess:
         lasting: Path | None = None,
         gpus: tuple[str, ...] = (),
         ledger: Ledger | None = None,
+        examples: ExampleStore | None = None,
     ) -> None:
         context = multiprocessing.get_context("fork")
         self._receive, send = context.Pipe(duplex=False)
-        job = _Job(spec, folder, engine, lasting, gpus, ledger)
+        job = _Job(spec, folder, engine, lasting, gpus, ledger, examples)
         self._process = context.Process(target=_main, args=(send, job, memory, os.getpid()))
         self._process.start()
         send.close()
@@ -83,6 +86,7 @@ class _Job:
     lasting: Path | None
     gpus: tuple[str, ...]
     ledger: Ledger | None
+    examples: ExampleStore | None
 
     def neighbours(self) -> int:
         return 0 if self.ledger is None else self.ledger.neighbours(self.spec.run)
@@ -104,12 +108,13 @@ def _main(send: Connection, job: _Job, memory: int, parent: int) -> None:
 def _evaluate(job: _Job, emit: Callable[[Any], None]) -> RunResult:
     from runners.judge import LocalFiles, Place, evaluate
 
-    spec, sample, validation = job.spec, job.folder / "sample", job.folder / "validation"
-    files = LocalFiles(
-        split=job.folder / "split", sample=sample if sample.is_dir() else None, submission=job.folder / "submission",
-        validation=validation if validation.is_dir() else None,
+    spec = job.spec
+    found = {part: job.folder / part for part in ("sample", "validation", "surrogates")}
+    also = {part: folder if folder.is_dir() else None for part, folder in found.items()}
+    files = LocalFiles(split=job.folder / "split", submission=job.folder / "submission", **also)
+    place = Place(
+        lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours, calibration=calibration(), examples=job.examples
     )  # fmt: skip
-    place = Place(lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours)
     try:
         return evaluate(spec=spec, files=files, engine=job.engine, workdir=job.folder / "work", emit=emit, place=place)
     except RetryableError as error:

@@ -13,6 +13,7 @@ from runners.spec.models import MetricUse
 
 _ONE = "[attribute]"
 _GROUP = "[attribute=group]"
+_SOURCE = "[source=name]"
 
 
 @cache
@@ -76,6 +77,11 @@ def _attributes(use: MetricUse, declared: Iterable[str]) -> list[str]:
     return [str(name) for name in given] if isinstance(given, list) else list(declared)
 
 
+def _sources(use: MetricUse) -> list[str]:
+    given = use.parameters.get("surrogates")
+    return [str(name) for name in given] if isinstance(given, list) else []
+
+
 def _column(use: MetricUse, entry: dict[str, Any], result: str) -> Column:
     own = entry.get("columns", {}).get(result, {})
     low, high = own.get("range") or entry["range"]
@@ -91,6 +97,8 @@ def offer_of(use: MetricUse, entry: dict[str, Any], attributes: Iterable[str]) -
         key = f"{use.prefix}{'' if not result or result.startswith('[') else '.'}{result}"
         if _GROUP in key:
             offer.groups |= {key.replace(_GROUP, f"[{name}="): column for name in names}
+        elif _SOURCE in key:
+            offer.exact |= {key.replace(_SOURCE, f"[source={name}]"): column for name in _sources(use)}
         elif _ONE in key:
             offer.exact |= {key.replace(_ONE, f"[{name}]"): column for name in names}
         else:

@@ -12,6 +12,7 @@ from runners.spec.defects import Defect, SpecError, suggestion
 from runners.spec.draft import Draft, make_draft
 from runners.spec.folder_checks import file_defects, path_problem
 from runners.spec.models import CompetitionSpec, SubmissionKind
+from runners.spec.surrogate_checks import surrogate_defects
 from runners.spec.yamlfile import read_yaml
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def check_folder(folder: Path, *, data: bool = True) -> CheckReport:
     crossed, offer = cross_defects(draft)
     defects += crossed
     defects += file_defects(draft, folder)
+    defects += surrogate_defects(draft, folder)
     splits = _check_data(draft, folder, offer, defects) if data else {}
     ordered = sorted(defects, key=lambda defect: (defect.file != FILE, defect.line or 0))
     return CheckReport(None if ordered else draft.spec, ordered, splits)

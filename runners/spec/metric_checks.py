@@ -25,6 +25,8 @@ def metric_defects(draft: Draft, offer: Offer) -> Iterator[Defect]:
         yield from _parameters(draft, loc, use, entry, known["attacks"])
         yield from _conditions(draft, loc, use, entry["parameters"].get("properties", {}), known)
         yield from _needs(draft, loc, use, entry)
+        if "surrogates" in entry["needs"]:
+            yield from _surrogates(draft, loc, use)
         doubled = offer.add(offer_of(use, entry, draft.names("attributes")))
         if doubled:
             text = f"an earlier metric already gives the result {doubled[0]}"
@@ -79,6 +81,15 @@ def _conditions(
     for problem in parameter_problems(schema, values if isinstance(values, dict) else {}):
         text = problem.message.replace("this metric", f"the defence {defence}")
         yield draft.defect(problem.code, (*loc, "defence_parameters", *problem.loc), text, problem.hint)
+
+
+def _surrogates(draft: Draft, loc: Loc, use: MetricUse) -> Iterator[Defect]:
+    given, declared = use.parameters.get("surrogates"), draft.names("surrogates")
+    for index, name in enumerate(given if isinstance(given, list) else []):
+        if isinstance(name, str) and name not in declared:
+            hint = suggestion(name, declared, what="Declared in surrogates") or "Add `surrogates: {name: file}`."
+            text = f"surrogates has no entry named {name}"
+            yield draft.defect("unknown_surrogate", (*loc, "surrogates", index), text, hint)
 
 
 def _needs(draft: Draft, loc: Loc, use: MetricUse, entry: dict[str, Any]) -> Iterator[Defect]:

@@ -113,6 +113,52 @@ class TaskSpec(SpecModel):
         return self.classes.index(self.favourable) if self.favourable else None
 
 
+class SizesSpec(SpecModel):
+    """Other sizes that an item may have: one length, from `least` to `most`, on each of `axes`."""
+
+    axes: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, description="Axes of `shape`, counted from 0; several, as of a square image, share one length."
+    )
+    least: int = Field(ge=1, description="Smallest length.")
+    most: int = Field(le=2**20, description="Largest length.")
+    multiple_of: int = Field(1, ge=1, description="Every length is a multiple of this.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SizesSpec:
+        problems = []
+        if len(set(self.axes)) != len(self.axes):
+            problems.append(("axes", "an axis stands twice"))
+        if self.least >= self.most:
+            problems.append(("most", f"must be larger than least, which is {self.least}"))
+        wrong = [key for key in ("least", "most") if getattr(self, key) % self.multiple_of]
+        problems += [(key, f"must be a multiple of multiple_of, which is {self.multiple_of}") for key in wrong]
+        if problems:
+            raise KeyProblems(*problems)
+        return self
+
+    def problem(self, kind: str, shape: tuple[int, ...]) -> str:
+        """What does not fit an input of this kind and shape, or nothing."""
+        if kind == "tabular":
+            return "tabular input has one size: its features"
+        if max(self.axes) >= len(shape) or (kind == "image" and 0 in self.axes):
+            possible = range(1 if kind == "image" else 0, len(shape))
+            return f"axes may be {', '.join(map(str, possible))} for the shape {list(shape)}, not {list(self.axes)}"
+        lengths = {shape[axis] for axis in self.axes}
+        if len(lengths) > 1 or not all(self._fits(length) for length in lengths):
+            text = f"from {self.least} to {self.most}, a multiple of {self.multiple_of}"
+            return f"shape must have one length on the axes {list(self.axes)}, {text}; it is {list(shape)}"
+        return ""
+
+    def _fits(self, length: int) -> bool:
+        return self.least <= length <= self.most and length % self.multiple_of == 0
+
+    def allow(self, usual: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+        """Whether an item whose usual shape is `usual` may have this shape."""
+        length = shape[self.axes[0]] if len(shape) == len(usual) else 0
+        wanted = tuple(length if axis in self.axes else size for axis, size in enumerate(usual))
+        return shape == wanted and self._fits(length)
+
+
 class InputSpec(SpecModel):
     """One item as the model gets it: `shape` and `dtype`, values within `range`."""
 
@@ -125,6 +171,9 @@ class InputSpec(SpecModel):
     features: tuple[str, ...] = Field((), description="Tabular only: column names, in order.")
     output: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What a queried model answers. Prediction files always hold probabilities."
+    )
+    sizes: SizesSpec | None = Field(
+        None, description="Other sizes that a submission should take, for metrics of time over input size."
     )
 
     @model_validator(mode="after")
@@ -144,9 +193,15 @@ class InputSpec(SpecModel):
             )
         if self.kind != "tabular" and self.features:
             problems.append(("features", "only tabular input has named features"))
+        if self.sizes is not None and (problem := self.sizes.problem(self.kind, self.shape)):
+            problems.append(("sizes", problem))
         if problems:
             raise KeyProblems(*problems)
         return self
+
+    def allows(self, shape: tuple[int, ...]) -> bool:
+        """Whether an item may have this shape: the usual one, or one that `sizes` allows."""
+        return shape == self.shape or (self.sizes is not None and self.sizes.allow(self.shape, shape))
 
 
 class ConceptSpec(SpecModel):
@@ -302,6 +357,12 @@ class CompetitionSpec(SpecModel):
     input: InputSpec | None = None
     concepts: tuple[ConceptSpec, ...] = ()
     data: dict[Name, DataSpec] = Field(min_length=1)
+    surrogates: dict[Name, str] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Names and ONNX files of models that examples are made against, for robustness.transfer. "
+        "Participants do not get them.",
+    )
     attributes: dict[Name, AttributeSpec] = Field(default_factory=dict)
     aggregate: AggregateSpec | None = None
     submission: SubmissionSpec

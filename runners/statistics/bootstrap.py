@@ -6,13 +6,14 @@ a replicate costs one multinomial draw. Items that share a cluster are drawn tog
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runners.statistics.intervals import Interval
+from runners.statistics.intervals import Interval, student
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -28,6 +29,8 @@ _CHUNK = 4_000_000
 _BUDGET = 200_000_000
 #: More undefined replicates than this share, and there is no interval.
 _UNDEFINED_SHARE = 0.1
+#: Replicates that differ by no more than this are equal but for rounding.
+_ROUNDING = 1e-12
 
 
 def cluster_codes(clusters: npt.NDArray[np.object_] | None) -> IntArray | None:
@@ -47,13 +50,31 @@ def groups_of(codes: IntArray, kinds: IntArray, size: int) -> IntArray:
     return np.bincount(pairs % size, minlength=size).astype(np.int64)
 
 
-def percentile_interval(replicates: FloatArray) -> Interval:
-    """2.5 % and 97.5 % of the defined replicates; no interval where too many are undefined (NaN)."""
+def percentile_interval(replicates: FloatArray, *, units: int | None = None) -> Interval:
+    """2.5 % and 97.5 % of the defined replicates, or farther out where they rest on few independent `units`.
+
+    None where too many are undefined (NaN), for fewer than two units, and where all replicates are equal: resampling
+    would claim certainty. A bootstrap of m units is too narrow by sqrt((m - 1) / m) and by the normal against Student's
+    t with m - 1 degrees of freedom; the levels make up for it (expanded percentile: Hesterberg, The American
+    Statistician 69, 2015).
+    """
     good = replicates[np.isfinite(replicates)]
-    if good.size == 0 or good.size < (1 - _UNDEFINED_SHARE) * replicates.size:
+    if good.size == 0 or good.size < (1 - _UNDEFINED_SHARE) * replicates.size or (units is not None and units < 2):
         return None, None
-    low, high = np.quantile(good, [0.025, 0.975])
+    level = tail(units)
+    low, high = np.quantile(good, [level, 1 - level])
+    if high - low <= _ROUNDING * max(1.0, abs(low), abs(high)):
+        return None, None
     return float(low), float(high)
+
+
+def tail(units: int | None) -> float:
+    """The share of replicates beyond each end: 0.025, and less for few independent units (at least two)."""
+    if units is None:
+        return 0.025
+    from scipy.special import ndtr
+
+    return float(ndtr(-student(units - 1) * math.sqrt(units / (units - 1))))
 
 
 def multinomial_tables(table: IntArray, *, draws: int, rng: np.random.Generator) -> IntArray:
@@ -123,7 +144,7 @@ def mean_interval(values: FloatArray, codes: IntArray | None, *, rng: np.random.
     if units.shape[0] < 2:
         return None, None
     sums = resample_sums(units, draws=ITEM_DRAWS, rng=rng)
-    return percentile_interval(sums[:, 0] / sums[:, 1])
+    return percentile_interval(sums[:, 0] / sums[:, 1], units=units.shape[0])
 
 
 def table_interval(
@@ -133,19 +154,23 @@ def table_interval(
     codes: IntArray | None,
     *,
     rng: np.random.Generator,
+    units: int | None = None,
 ) -> Interval:
     """Percentile interval of a function of the count table of `cells` (flat indices into `shape`).
 
-    `statistic` takes tables (draws, *shape) and returns (draws,), NaN where undefined.
+    `statistic` takes tables (draws, *shape) and returns (draws,), NaN where undefined. `units`: the clusters that the
+    statistic rests on, where they are fewer than all.
     """
     size = int(np.prod(shape))
     if codes is not None:
         if int(codes.max()) < 1:
             return None, None
+        units = int(codes.max()) + 1 if units is None else units
         parts = cluster_tables(codes, cells, size, draws=ITEM_DRAWS, rng=rng)
     else:
         parts = _table_parts(np.bincount(cells, minlength=size), rng=rng)
-    return percentile_interval(np.concatenate([statistic(part.reshape(-1, *shape)) for part in parts]))
+    found = np.concatenate([statistic(part.reshape(-1, *shape)) for part in parts])
+    return percentile_interval(found, units=units)
 
 
 def _table_parts(table: IntArray, *, rng: np.random.Generator) -> Iterator[IntArray]:

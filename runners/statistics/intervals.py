@@ -11,7 +11,17 @@ import numpy.typing as npt
 #: Two-sided 95 % point of the normal distribution.
 Z = 1.959963984540054
 
+#: A share with fewer hits or fewer misses than this has a score interval: a bootstrap of so few is too narrow.
+FEW = 20
+
 Interval = tuple[float | None, float | None]
+
+
+def student(freedom: int) -> float:
+    """Two-sided 95 % point of Student's t distribution; at least one degree of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(1, freedom), 0.975))
 
 
 def wilson(successes: float, n: float, *, z: float = Z) -> tuple[float, float]:
@@ -60,6 +70,17 @@ def mover_ratio(successes: tuple[float, float], trials: tuple[float, float]) -> 
     low = (product - math.sqrt(max(low_root, 0.0))) / low_divisor if low_divisor > 0 else None
     high = (product + math.sqrt(max(high_root, 0.0))) / high_divisor if high_divisor > 0 else None
     return (None if low is None else max(0.0, low)), high
+
+
+def reaching_zero(value: float, interval: Interval) -> Interval:
+    """The interval of a size that cannot be below 0 and that noise makes larger, from one of replicates.
+
+    These lie above 0 even where the truth is 0: the lower end is mirrored about the value where that is lower.
+    """
+    low, high = interval
+    if low is None or high is None:
+        return None, None
+    return max(0.0, min(low, 2 * value - high)), high
 
 
 def quantile_interval(values: npt.ArrayLike, q: float) -> tuple[float, float | None, float | None]:

@@ -114,13 +114,20 @@ class FakeServed(NetModel):
         super().__init__([np.column_stack([0 * W, W])], [np.zeros(2)], access=access)
         self.offer = {}
         self.dies_after, self.closed, self.rows, self.adopted = dies_after, False, [], False
-        self.waited = 0.0
+        self.waited = self.reserve = 0.0
+        self.bridged = self.samples_memory = False
 
     def predict(self, x):
         if self.queries + len(x) > self.dies_after:
             raise ParticipantFault(Verdict.MEMORY, "needed too much", hint="use less")
         self.rows.append(x)
         return super().predict(x)
+
+    def remaining(self):
+        return 60.0
+
+    def excuse(self, seconds):
+        pass
 
     def logs(self):
         return b"hello\x00 \xff"

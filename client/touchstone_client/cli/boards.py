@@ -9,6 +9,7 @@ import typer
 
 from touchstone_client.cli import output
 from touchstone_client.cli.group import connect, split_target
+from touchstone_client.cli.render import validity
 from touchstone_client.errors import ClientError, ExitCode
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _score(row: BoardRow, column: BoardColumn) -> str:
     score = row.scores.get(column.key)
     if score is None:
         return "-"
-    if score.low is None or score.high is None:
-        return score.text
-    return f"{score.text} [{score.low:.{column.decimals}f}, {score.high:.{column.decimals}f}]"
+    text = score.text
+    if score.low is not None and score.high is not None:
+        text += f" [{score.low:.{column.decimals}f}, {score.high:.{column.decimals}f}]"
+    return f"{text} {validity(score.verdict, score.doubts)}".rstrip()

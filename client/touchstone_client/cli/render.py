@@ -75,10 +75,13 @@ def explain(done: Submission) -> None:
 def table(results: Results) -> None:
     """Results, one a row, with their intervals."""
     rows = [
-        (item.key, value(item), interval(item), item.n, item.unit, item.direction, item.state, item.reason)
+        (
+            item.key, value(item), interval(item), item.n, item.unit, item.direction, item.state, item.reason,
+            validity(item.verdict, item.doubts),
+        )
         for item in results.items
-    ]
-    columns = ["key", "value", "95 % interval", "n", "unit", "direction", "state", "reason"]
+    ]  # fmt: skip
+    columns = ["key", "value", "95 % interval", "n", "unit", "direction", "state", "reason", "validity"]
     output.table(columns, rows, dispensable=["direction"])
     if results.note:
         output.talk(results.note)
@@ -90,6 +93,12 @@ def value(item: MetricValue) -> str:
 
 def interval(item: MetricValue) -> str:
     return "-" if item.low is None or item.high is None else f"{item.low:.4g} to {item.high:.4g}"
+
+
+def validity(verdict: str, doubts: Sequence[str]) -> str:
+    """`suspect (black box control, zero gradients)`: whether a number under attack may be believed; else empty."""
+    names = ", ".join(doubt.partition(": ")[0] for doubt in doubts)
+    return f"{verdict} ({names})" if names else verdict
 
 
 def quota_line(quota: Quota) -> str:

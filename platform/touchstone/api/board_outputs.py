@@ -28,6 +28,11 @@ class ScoreOut(serializers.Serializer[Any]):
     n = serializers.IntegerField(allow_null=True)
     state = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
+    verdict = serializers.CharField(
+        allow_blank=True,
+        help_text="Whether a number under attack may be believed: sound, suspect, broken or unchecked; else empty.",
+    )
+    doubts = serializers.ListField(child=serializers.CharField(), help_text="The checks that speak against it.")
 
 
 class BoardRowOut(serializers.Serializer[Any]):

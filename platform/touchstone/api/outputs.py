@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from touchstone.evaluations.models import Result
+from touchstone.evaluations.validity import validity_of
 from touchstone.submissions.models import Submission
 
 KINDS = Submission.Kind.choices
@@ -220,8 +222,18 @@ class MetricOut(serializers.Serializer[Any]):
     direction = serializers.CharField(help_text="maximise, minimise, zero, one or none.")
     state = serializers.CharField(help_text="ok, undefined, too_few, not_applicable or failed.")
     reason = serializers.CharField(allow_blank=True)
+    verdict = serializers.SerializerMethodField(
+        help_text="Whether a number under attack may be believed: sound, suspect, broken or unchecked; else empty."
+    )
+    doubts = serializers.SerializerMethodField(help_text="The checks that speak against it.")
     parameters = serializers.DictField()
     details = serializers.DictField()
+
+    def get_verdict(self, result: Result) -> str:
+        return validity_of(result.details).verdict
+
+    def get_doubts(self, result: Result) -> list[str]:
+        return list(validity_of(result.details).doubts)
 
 
 class ResultsOut(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ from touchstone.api.views import (
     following,
     images,
     leaderboards,
+    matrices,
     nodes,
     schema,
     submissions,
@@ -17,6 +18,7 @@ from touchstone.api.views import (
 _c = "competitions/<slug:slug>"
 _s = "submissions/<uuid:submission>"
 _u = "uploads/<uuid:upload>"
+_m = "transfer-matrices/<uuid:matrix>"
 
 app_name = "api"
 urlpatterns = [
@@ -32,6 +34,9 @@ urlpatterns = [
     path(f"{_c}/quota", competitions.CompetitionQuota.as_view(), name="quota"),
     path(f"{_c}/submissions", competitions.CompetitionSubmissions.as_view(), name="competition-submissions"),
     path(f"{_c}/leaderboards/<slug:phase>/<slug:board>", leaderboards.BoardView.as_view(), name="leaderboard"),
+    path(f"{_c}/phases/<slug:phase>/transfer-matrices", matrices.Matrices.as_view(), name="matrices"),
+    path(_m, matrices.MatrixDetail.as_view(), name="matrix"),
+    path(f"{_m}/cancel", matrices.MatrixCancel.as_view(), name="matrix-cancel"),
     path("uploads", uploads.Uploads.as_view(), name="uploads"),
     path(_u, uploads.UploadDetail.as_view(), name="upload"),
     path(f"{_u}/parts/<int:number>", uploads.UploadPart.as_view(), name="upload-part"),

@@ -22,6 +22,7 @@ from runners.spec.models import CompetitionSpec
 from touchstone.core.errors import UserError
 from touchstone.core.limited import LimitedTimeout, run_limited
 from touchstone.core.storage import blob_put
+from touchstone.evaluations.intake import IntakeBroken, intake_check
 
 _SECONDS = 600
 _CHECKER = "touchstone.competitions.bundle_check"
@@ -69,6 +70,7 @@ class BundleContent:
     data_card: str
     starting_kit: str
     splits: list[SplitContent]
+    surrogates: list[dict[str, Any]]
     digest: str
 
 
@@ -86,9 +88,13 @@ def bundle_read(*, folder: Path) -> BundleContent:
         "data_card": _text(folder, spec.data_card),
         "starting_kit": _kit(folder / spec.starting_kit) if spec.starting_kit else "",
     }
-    covered = content | {"splits": {split.name: split.digest for split in splits}}
+    _check_surrogates(folder, spec)
+    surrogates = [_surrogate(folder, name, file) for name, file in spec.surrogates.items()]
+    covered: dict[str, Any] = content | {"splits": {split.name: split.digest for split in splits}}
+    if surrogates:  # else the digest is that of the version before
+        covered["surrogates"] = surrogates
     digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
-    return BundleContent(spec=spec, splits=splits, digest=digest, **content)  # type: ignore[arg-type]
+    return BundleContent(spec=spec, splits=splits, surrogates=surrogates, digest=digest, **content)  # type: ignore[arg-type]
 
 
 def _check(folder: Path) -> dict[str, Any]:
@@ -119,6 +125,30 @@ def _split(folder: Path, name: str, spec: CompetitionSpec, report: dict[str, Any
         digest=split_digest(files), n_items=facts["n_items"],
         ids=blob_put(file=io.BytesIO(json.dumps(report["ids"][name]).encode())).sha256, facts=facts,
     )  # fmt: skip
+
+
+def _check_surrogates(folder: Path, spec: CompetitionSpec) -> None:
+    """Whether each is what a `model` submission must be; parsed in a process of its own, and never run."""
+    defects, told = [], spec.model_dump(mode="json", by_alias=True)
+    for name, file in spec.surrogates.items():
+        where = f"surrogates.{name}"
+        try:
+            report = intake_check(
+                kind="model", file=folder / file, name="model.onnx", spec=told, ids=None, seconds=_SECONDS
+            )
+        except IntakeBroken as error:
+            defects.append(Defect("too_slow", f"{file} could not be checked: {error}", where, _SPEC_FILE))
+            continue
+        found = [(item["code"], f"{file}: {item['message']}", item.get("hint") or "") for item in report.defects]
+        defects += [Defect(code, text, where, _SPEC_FILE, hint=hint) for code, text, hint in found]
+    if defects:
+        raise BundleError(defects)
+
+
+def _surrogate(folder: Path, name: str, file: str) -> dict[str, Any]:
+    with (folder / file).open("rb") as stream:
+        stored = blob_put(file=stream)
+    return {"name": name, "sha256": stored.sha256, "size": stored.size}
 
 
 def _text(folder: Path, name: str) -> str:

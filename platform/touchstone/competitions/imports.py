@@ -118,6 +118,7 @@ def _fill(competition: Competition, content: BundleContent) -> None:
     competition.source, competition.pages = content.source, content.pages
     competition.terms, competition.data_card = content.terms, content.data_card
     competition.starting_kit, competition.bundle_digest = content.starting_kit, content.digest
+    competition.surrogates = content.surrogates
     competition.version += 1
     competition.save()
 
@@ -176,6 +177,8 @@ def _update_defects(competition: Competition, content: BundleContent, replace: b
     scored = {name for phase in phases if phase.pk in used for name in (phase.split.name, fitted.get(phase.slug))}
     if used and competition.spec["task"] != spec.task.model_dump(mode="json"):
         yield _in_use("the task differs", "task", "Make a new competition for a new task.")
+    if used:
+        yield from _surrogate_defects(competition, content)
     contents = {split.name: split for split in content.splits}
     for split in competition.splits.all():
         found = contents.get(split.name)
@@ -184,6 +187,15 @@ def _update_defects(competition: Competition, content: BundleContent, replace: b
         elif split.name in scored and (found is None or found.digest != split.digest):
             text = f"the data of split {split.name} differ from what submissions were scored on"
             yield _in_use(text, f"data.{split.name}", "Add the new data as another split with a phase of its own.")
+
+
+def _surrogate_defects(competition: Competition, content: BundleContent) -> Iterator[Defect]:
+    """Surrogates that scores may rest on stay as they are; others may be added."""
+    new = {item["name"]: item["sha256"] for item in content.surrogates}
+    for item in competition.surrogates:
+        if new.get(item["name"]) != item["sha256"]:
+            text = f"the surrogate {item['name']} {'differs' if item['name'] in new else 'is gone'}"
+            yield _in_use(text, f"surrogates.{item['name']}", "Keep it, and add the new model under another name.")
 
 
 def _phase_defects(phase: Phase, new: PhaseSpec | None, fitted: str | None) -> Iterator[Defect]:

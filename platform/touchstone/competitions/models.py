@@ -27,6 +27,9 @@ class Competition(models.Model):
     terms = models.TextField(blank=True)
     data_card = models.TextField(blank=True)
     starting_kit = models.CharField(max_length=64, blank=True, help_text="sha256 of a zip in storage.")
+    surrogates = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), help_text="[{name, sha256, size}]: for nodes."
+    )
     bundle_digest = models.CharField(max_length=64)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -146,7 +146,9 @@ def claim(request: HttpRequest, *, node: Node) -> HttpResponseBase:
 def _told(spec: RunSpec) -> dict[str, Any]:
     """A run as JSON. A node of the version before refuses what it does not know, so what is not used is left out."""
     fields = RunSpec.model_fields
-    return {name: value for name, value in dump(spec).items() if value is not None or fields[name].is_required()}
+    whole = dump(spec).items()
+    told = {name: value for name, value in whole if value not in (None, []) or fields[name].is_required()}
+    return told if spec.input is None else {**told, "input": spec.input.model_dump(mode="json", exclude_none=True)}
 
 
 @for_node

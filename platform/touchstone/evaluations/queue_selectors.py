@@ -65,8 +65,9 @@ def _estimate(run: Run, position: int | None, able: Sequence[Node]) -> datetime 
     if not position or not able:
         return None
     recent = Run.objects.filter(
-        status=RunStatus.SCORED, submission__phase=run.submission.phase, kind=run.kind, started_at__isnull=False
-    )
+        status=RunStatus.SCORED, submission__phase=run.submission.phase, kind=run.kind, started_at__isnull=False,
+        submission__original__isnull=run.submission.original_id is None,
+    )  # fmt: skip
     spans = [
         (finished - started).total_seconds()
         for started, finished in recent.order_by("-finished_at").values_list("started_at", "finished_at")[:_RECENT]

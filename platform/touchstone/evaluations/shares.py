@@ -44,7 +44,7 @@ def turn_draw(*, run: Run, share: int, priority: int, seconds: float) -> dict[st
     own = _locked(of, share)
     runs = Run.objects.filter(**asdict(of))
     served = _served(runs)
-    after = own.at if own.at is not None else _after_known(runs, run, seconds)
+    after = own.at if own.at is not None else _after_known(runs, run, share, seconds)
     turn = after
     if turn is None or turn < served:  # new, or back after a while
         turn = served if clock.at is None else max(served, clock.at)
@@ -129,10 +129,9 @@ def _earliest(of: _Class, ended: Run) -> float:
     return min(clock, max(ended.turn, min(known))) if known else min(clock, ended.turn)
 
 
-def _after_known(runs: QuerySet[Run], run: Run, seconds: float) -> float | None:
+def _after_known(runs: QuerySet[Run], run: Run, share: int, seconds: float) -> float | None:
     """When the next run of somebody comes who has drawn no turn since this version; None where they never did."""
     # A run that was withdrawn before it began took nothing from anybody.
     counted = Q(status__in=(RunStatus.QUEUED, RunStatus.RUNNING)) | Q(started_at__isnull=False)
-    share = run.submission.participation.user_id
     last = runs.filter(counted, share=share).exclude(pk=run.pk).aggregate(turn=Max("turn"))["turn"]
     return None if last is None else last + seconds

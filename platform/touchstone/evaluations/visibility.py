@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from touchstone.competitions.models import DataSplit, Phase
 from touchstone.competitions.selectors import phase_is_over
 from touchstone.evaluations.models import Result, Run, RunEvent, RunStatus
+from touchstone.evaluations.validity import blunted
 
 _DECIMALS = 2
 
@@ -45,14 +46,15 @@ def sample_log_hidden(*, phase: Phase) -> bool:
 def results_blunted(*, results: Iterable[Result], phase: Phase) -> list[Result]:
     """The results as participants get them: while a phase with rounded feedback runs, two decimals and no intervals.
 
-    Changed in memory only; `details` may hold curves that would tell the exact value.
+    Changed in memory only; `details` may hold curves that would tell the exact value, so of them only the verdict of
+    the checks is left.
     """
     found = list(results)
     if phase.feedback == "rounded" and not phase_is_over(phase=phase):
         for result in found:
             result.value = None if result.value is None else round(result.value, _DECIMALS)
             result.low = result.high = None
-            result.details = {}
+            result.details = blunted(result.details)
     return found
 
 

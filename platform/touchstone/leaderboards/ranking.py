@@ -23,6 +23,7 @@ from runners.spec import catalogue
 from runners.spec.catalogue_file import Column, Offer, offer_of
 from runners.spec.gates import Gate, parse_gate
 from runners.spec.models import CompetitionSpec, LeaderboardSpec, UtilitySpec
+from touchstone.evaluations.validity import validity_of
 
 TRUST = "trust"
 
@@ -38,11 +39,15 @@ class Scored(Protocol):
     direction: str
     state: str
     reason: str
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """`scores`: {key: {value, low, high, n, state, reason}}, the trust score included where there is one."""
+    """`scores`: {key: {value, low, high, n, state, reason}}, the trust score included where there is one.
+
+    One whose validity was checked has {verdict, doubts} besides.
+    """
 
     sort_key: float | None
     unranked: str
@@ -83,10 +88,7 @@ def columns_offered(*, spec: CompetitionSpec) -> Offer:
 
 def rank(*, board: LeaderboardSpec, results: Mapping[str, Scored], offer: Offer) -> Ranking:
     """Rank one run on one board. Never raises for what a run may hold."""
-    scores = {
-        key: {"value": r.value, "low": r.low, "high": r.high, "n": r.n, "state": r.state, "reason": r.reason}
-        for key, r in results.items()
-    }
+    scores = {key: _score(result) for key, result in results.items()}
     trust_reason = ""
     if board.utility:
         scores[TRUST], trust_reason = trust(utilities=board.utility, results=results, offer=offer)
@@ -98,6 +100,14 @@ def rank(*, board: LeaderboardSpec, results: Mapping[str, Scored], offer: Offer)
         sort_key, reason = _by_result(results.get(board.rank_by), board.rank_by)
     reason = reason or _gates(board.gates, scores)
     return Ranking(None, reason[:300], scores) if reason else Ranking(sort_key, "", scores)
+
+
+def _score(r: Scored) -> dict[str, Any]:
+    score = {"value": r.value, "low": r.low, "high": r.high, "n": r.n, "state": r.state, "reason": r.reason}
+    validity = validity_of(r.details)
+    if validity.verdict:
+        score |= {"verdict": validity.verdict, "doubts": list(validity.doubts)}
+    return score
 
 
 def _by_result(result: Scored | None, key: str) -> tuple[float | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from touchstone.evaluations.validity import name_of
 from touchstone.leaderboards.formatting import NOTHING, number
 from touchstone.leaderboards.models import LeaderboardEntry
 
@@ -64,7 +65,10 @@ def _score(entry: LeaderboardEntry, key: str, blunt: bool) -> dict[str, Any]:
     if not blunt:
         return score
     value = score["value"]
-    return {**score, "value": None if value is None else round(value, ROUNDED), "low": None, "high": None}
+    doubts = [name_of(doubt) for doubt in score.get("doubts", ())]
+    return {
+        **score, "value": None if value is None else round(value, ROUNDED), "low": None, "high": None, "doubts": doubts,
+    }  # fmt: skip
 
 
 def _cell(score: dict[str, Any], decimals: int) -> dict[str, Any]:
@@ -79,6 +83,9 @@ def _cell(score: dict[str, Any], decimals: int) -> dict[str, Any]:
         "n": score["n"],
         "state": score["state"],
         "reason": score["reason"],
+        # Scored before there were verdicts, or a number that no attack is behind.
+        "verdict": score.get("verdict", ""),
+        "doubts": score.get("doubts", []),
     }
 
 

@@ -46,8 +46,8 @@ class BoardPage:
     """One page of a board.
 
     `rows`: {rank, participant, is_baseline, is_you, submission, submitted_at, n_submissions, unranked, cells}, where
-    `cells` are in the order of `columns`: {value, low, high, n, state, reason}, raw, and {text, low_text, high_text},
-    formatted ("" where there is no bound).
+    `cells` are in the order of `columns`: {value, low, high, n, state, reason, verdict, doubts}, raw, and {text,
+    low_text, high_text}, formatted ("" where there is no bound).
     `hidden` says why nothing is shown; empty where something is. `next` is the cursor of the next page.
     `available`: every key that `cols` may name. `blunt`: two decimals and no intervals, as the phase says.
     """

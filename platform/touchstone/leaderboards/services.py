@@ -129,7 +129,7 @@ def _rank(board: Leaderboard, run: Run, offer: Offer) -> Ranking:
 
 
 def _scored(phase: Phase) -> Any:
-    return Run.objects.filter(submission__phase=phase, status=RunStatus.SCORED)
+    return Run.objects.filter(submission__phase=phase, submission__original=None, status=RunStatus.SCORED)
 
 
 def _count(phase: Phase, participation_id: int) -> int:

@@ -33,8 +33,9 @@ def check_allowed(*, user: User, kind: str, lock: bool = False) -> None:
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
     moment = now()
     recent = Run.objects.filter(
-        submission__participation__user=user, submission__kind__in=_KINDS, submission__created_at__gt=moment - _DAY
-    ).filter(_REFUSED | Q(status__in=_WAITING))
+        submission__participation__user=user, submission__kind__in=_KINDS, submission__created_at__gt=moment - _DAY,
+        submission__original=None,
+    ).filter(_REFUSED | Q(status__in=_WAITING))  # fmt: skip
     rows = recent.order_by("submission__created_at").values_list("status", "submission__created_at")
     waiting = sum(status in _WAITING for status, _ in rows)
     at_once, per_day = settings.TOUCHSTONE_IMAGE_CHECKS_AT_ONCE, settings.TOUCHSTONE_IMAGE_CHECKS_PER_DAY

@@ -25,8 +25,19 @@ class Upload(models.Model):
     completed_at = models.DateTimeField(null=True)
 
 
+class SentManager(models.Manager["Submission"]):
+    """What participants sent, and no copies of it."""
+
+    def get_queryset(self) -> models.QuerySet[Submission]:
+        return super().get_queryset().filter(original=None)
+
+
 class Submission(models.Model):
-    """An immutable artifact of one kind. `files` is [{name, sha256, size}]; `image` an image of the node's engine."""
+    """An immutable artifact of one kind. `files` is [{name, sha256, size}]; `image` an image of the node's engine.
+
+    A row with an `original` is a copy: its run is no score, and only who asked for it knows of it. `objects` and all
+    that is reached from participations and phases leave copies out.
+    """
 
     class Kind(models.TextChoices):
         PREDICTIONS = "predictions"
@@ -43,7 +54,11 @@ class Submission(models.Model):
     message = models.CharField(max_length=500, blank=True)
     source = models.CharField(max_length=10, default="api")  # web, api
     idempotency_key = models.CharField(max_length=100, blank=True)
+    original = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SentManager()
+    everything: models.Manager[Submission] = models.Manager()
 
     class Meta:
         ordering = ["-created_at"]

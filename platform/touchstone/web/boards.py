@@ -53,6 +53,8 @@ class Cell:
     state: str
     reason: str
     sorted: bool
+    verdict: str
+    doubts: list[str]
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def rows(page: BoardPage, query: Query) -> list[Row]:
                 state=cell["state"],
                 reason=cell["reason"],
                 sorted=_is_sorted(column, query),
+                verdict=cell["verdict"],
+                doubts=cell["doubts"],
             )
             for cell, column, scale in zip(data["cells"], page.columns, scales, strict=True)
         ]
@@ -190,7 +194,11 @@ def picker(page: BoardPage) -> list[ChoiceGroup]:
 
 
 def _title(key: str, entry: dict[str, Any]) -> str:
-    """The title of a sub-result such as `hsj.robust_accuracy`, or of the metric itself."""
+    """The title of a sub-result such as `hsj.robust_accuracy` or `odds.cost[sex]`, or of the metric itself."""
     columns = entry.get("columns", {})
-    found = columns.get(key.rsplit(".", 1)[-1]) or {}
+    head, bracket, inside = key.partition("[")
+    part = head.rsplit(".", 1)[-1]
+    # `[sex]` and `[sex=male]` belong to templates; what stands before may be a part or the metric's own name.
+    template = ("[attribute=group]" if "=" in inside else "[attribute]") if bracket else ""
+    found = columns.get(part + template) or columns.get(template) or {}
     return str(found.get("title") or entry.get("title") or key)

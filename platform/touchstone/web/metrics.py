@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from runners.spec import catalogue
+from touchstone.web import present
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def _item(uses: list[dict[str, Any]], known: dict[str, Any]) -> MetricItem:
 
 
 def _parameters(use: dict[str, Any]) -> str:
-    given = {key: value for key, value in use.items() if key not in {"use", "as"} and value is not None}
+    shown = present.shown_parameters(use)
+    given = {key: value for key, value in shown.items() if key not in {"use", "as"} and value is not None}
     return ", ".join(f"{key} = {_value(value)}" for key, value in given.items())
 
 

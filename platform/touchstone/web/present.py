@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -91,6 +93,20 @@ RESULT_BADGES = {
     "failed": Badge(gettext_lazy("Not computed"), icon="triangle-alert", tone="error"),
 }
 
+#: Whether a number under attack may be believed.
+VERDICT_BADGES = {
+    "sound": Badge(gettext_lazy("Sound"), icon="shield-check", tone="ok"),
+    "suspect": Badge(gettext_lazy("Suspect"), icon="triangle-alert", tone="warn"),
+    "broken": Badge(gettext_lazy("Broken"), icon="circle-x", tone="error"),
+    "unchecked": Badge(gettext_lazy("Not checked"), icon="circle-dashed"),
+}
+VERDICT_TEXTS = {
+    "sound": gettext_lazy("No check speaks against this number."),
+    "suspect": gettext_lazy("The true robust accuracy may be lower."),
+    "broken": gettext_lazy("This number does not measure robustness."),
+    "unchecked": gettext_lazy("Nothing was attacked, or the checks were switched off."),
+}
+
 PHASE_BADGES = {
     "upcoming": Badge(gettext_lazy("Upcoming"), icon="clock"),
     "open": Badge(gettext_lazy("Open"), icon="circle-dot", tone="ok"),
@@ -153,6 +169,15 @@ DIRECTIONS = {
 
 def direction(name: str) -> Direction:
     return DIRECTIONS.get(name, DIRECTIONS["none"])
+
+
+#: Settings of the judge's own checks: they say nothing of what was measured.
+_TECHNICAL = frozenset({"check_items", "check_queries"})
+
+
+def shown_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a metric that tell a reader something."""
+    return {key: value for key, value in parameters.items() if key not in _TECHNICAL}
 
 
 def number(value: float | None, *, decimals: int = 3) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runners.spec import catalogue
 from touchstone.evaluations.models import Result
+from touchstone.evaluations.validity import validity_of
 from touchstone.web import charts, present
 
 
@@ -26,6 +27,8 @@ class ScoreRow:
     state: str
     reason: str
     parameters: str
+    verdict: str
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def scale_for(result: Result, metrics: dict[str, Any]) -> charts.Scale | None:
 
 def _row(result: Result, metrics: dict[str, Any]) -> ScoreRow:
     direction = present.direction(result.direction)
+    parameters = present.shown_parameters(result.parameters)
+    validity = validity_of(result.details)
     return ScoreRow(
         key=result.key,
         title=result.title or result.metric,
@@ -59,7 +64,9 @@ def _row(result: Result, metrics: dict[str, Any]) -> ScoreRow:
         direction=direction,
         state=result.state,
         reason=result.reason,
-        parameters=", ".join(f"{key} = {value}" for key, value in result.parameters.items() if key != "attribute"),
+        parameters=", ".join(f"{key} = {value}" for key, value in parameters.items() if key != "attribute"),
+        verdict=validity.verdict,
+        doubts=validity.doubts,
     )
 
 

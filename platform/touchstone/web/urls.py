@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from touchstone.web.converters import SlugConverter
-from touchstone.web.views import account, board, competition, data, health, home, nodes, organise, submission, submit
+from touchstone.web.views import (
+    account,
+    board,
+    competition,
+    data,
+    health,
+    home,
+    matrices,
+    nodes,
+    organise,
+    submission,
+    submit,
+)
 
 register_converter(SlugConverter, "key")
 
@@ -34,6 +46,9 @@ urlpatterns = [
     path(f"{_c}leaderboard/<key:phase>/<key:board>.json", board.board_json, name="board-json"),
     path(f"{_c}submissions/", submit.submissions, name="submissions"),
     path(f"{_c}submit/", submit.submit, name="submit"),
+    path(f"{_c}transfer/", matrices.matrices, name="matrices"),
+    path(f"{_c}transfer/<uuid:pk>.<str:kind>", matrices.matrix_export, name="matrix-export"),
+    path(f"{_c}transfer/<uuid:pk>/cancel/", matrices.cancel, name="matrix-cancel"),
     path("s/<uuid:pk>/", submission.submission, name="submission"),
     path("s/<uuid:pk>/state", submission.state, name="submission-state"),
     path("s/<uuid:pk>/cancel/", submission.cancel, name="submission-cancel"),

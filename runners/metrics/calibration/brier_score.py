@@ -8,6 +8,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.counts import distribution
 from runners.registry import MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, mean_interval
+from runners.statistics.wording import MEAN_INTERVAL
 
 
 @metric(
@@ -17,6 +18,11 @@ from runners.statistics.bootstrap import cluster_codes, mean_interval
     range=(0.0, 2.0),
     needs=("probabilities",),
     reference="Brier 1950; interval: percentile bootstrap over items or clusters",
+    formula="two classes: (1/n) Σᵢ (pᵢ − yᵢ)²,  p and y of the positive class (0 to 1)\n"
+    "more: (1/n) Σᵢ Σₖ (pᵢₖ − [yᵢ = k])² (0 to 2)",
+    interval=MEAN_INTERVAL,
+    limits="It mixes calibration with being right, so a low value may come from either: read the calibration error "
+    "beside it, and `details.constant_answer`, the score of always answering the shares of the classes.",
 )
 def brier_score(ctx: MetricContext) -> MetricValue:
     """Mean squared error of the probabilities; it rewards being right as well as being calibrated.

@@ -16,6 +16,7 @@ from runners.metrics.calibration.reliability import (
     reliability,
 )
 from runners.registry import MetricValue, metric, undefined
+from runners.statistics.wording import CHANCE_INTERVAL
 
 
 @metric(
@@ -25,6 +26,11 @@ from runners.registry import MetricValue, metric, undefined
     range=(0.0, 1.0),
     needs=("predictions", "probabilities"),
     reference="Naeini et al., AAAI 2015; Guo et al., ICML 2017; interval: bootstrap, bias taken off",
+    formula="ECE = Σ_b (n_b / n) · |mean probability stated in bin b − share that was right in bin b|",
+    interval=CHANCE_INTERVAL,
+    limits="Noise can only make it larger, the more so the more bins there are for few items: read `details.chance` "
+    "and `details.debiased`. Errors of opposite sign within a bin cancel. `about: confidence` looks at the named "
+    "class alone. A submission that always states the base rate is calibrated and useless.",
 )
 def expected_calibration_error(
     ctx: MetricContext, *, bins: Bins = 15, scheme: Scheme = "equal_width", about: About = "confidence"

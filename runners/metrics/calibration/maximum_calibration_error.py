@@ -18,6 +18,7 @@ from runners.metrics.calibration.reliability import (
     reliability,
 )
 from runners.registry import MetricValue, metric, undefined
+from runners.statistics.wording import CHANCE_INTERVAL
 
 
 def _largest(gaps: FloatArray, counts: FloatArray) -> FloatArray:
@@ -32,6 +33,11 @@ def _largest(gaps: FloatArray, counts: FloatArray) -> FloatArray:
     range=(0.0, 1.0),
     needs=("predictions", "probabilities"),
     reference="Naeini et al., AAAI 2015; interval: bootstrap, bias taken off",
+    formula="MCE = max over bins with at least `minimum` items of |mean probability stated − share that was right|",
+    interval=CHANCE_INTERVAL,
+    limits="The largest of several noisy numbers: bins with fewer than `minimum` items are left out and counted in "
+    "`details.bins_left_out`, and yet chance alone makes it large; read `details.chance`. It tells of one bin only, "
+    "whose place is in `details`.",
 )
 def maximum_calibration_error(
     ctx: MetricContext,

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from runners.context import FloatArray, IntArray, MetricContext
 from runners.metrics.performance.counts import answers, distribution
-from runners.statistics.bootstrap import ITEM_DRAWS, cluster_codes, resample_sums
+from runners.statistics.bootstrap import ITEM_DRAWS, cluster_codes, resample_sums, tail
 from runners.statistics.intervals import wilson
 
 #: `equal_width`: (0, 1/bins], (1/bins, 2/bins], …; `equal_mass`: about as many items in each, equal values together.
@@ -22,6 +22,8 @@ About = Literal["confidence", "positive"]
 Bins = Annotated[int, Field(ge=2, le=100)]
 #: More items or clusters are put together at random for resampling: sums of many vary as the items do.
 _UNITS = 20_000
+#: Replicates that differ by no more than this are equal but for rounding.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def diagram(found: Reliability) -> list[JsonValue]:
 Statistic = Callable[[FloatArray, FloatArray], FloatArray]
 
 
-def expected_error(gaps: FloatArray, counts: FloatArray) -> FloatArray:
+def expected_error(gaps: FloatArray, counts: FloatArray | IntArray) -> FloatArray:
     """Mean of |stated - right| over bins, weighted by their items."""
     return np.asarray(np.abs(gaps).sum(axis=-1) / counts.sum(axis=-1), dtype=np.float64)
 
@@ -113,15 +115,10 @@ class Chance:
 def chance_of(
     found: Reliability, value: float, ctx: MetricContext, of: Statistic, *, rng: np.random.Generator
 ) -> Chance:
-    """Items, or whole clusters, are drawn anew; nothing can be told of fewer than two.
-
-    Noise makes the error larger, so replicates lie above `value` as it lies above the truth. The lower end turns them
-    over, and is 0 where an error as large is to be expected of a submission without any; the upper end moves them down
-    by what chance added. Both are widened to hold the value itself.
-    """
-    codes = cluster_codes(ctx.clusters)
-    if codes is None:
-        codes = np.arange(ctx.n, dtype=np.int64)
+    """Items, or whole clusters, are drawn anew; nothing can be told of fewer than two."""
+    shared = cluster_codes(ctx.clusters)
+    alone = shared is None
+    codes = np.arange(ctx.n, dtype=np.int64) if shared is None else shared
     if int(codes.max()) >= _UNITS:
         codes = rng.permutation(int(codes.max()) + 1)[codes] % _UNITS
     size, units = found.bins, int(codes.max()) + 1
@@ -132,10 +129,36 @@ def chance_of(
     counts = np.bincount(cells, minlength=units * size).reshape(units, size)
     drawn = resample_sums(np.concatenate([sums, counts], axis=1), draws=ITEM_DRAWS, rng=rng)
     again, items = drawn[:, :size], drawn[:, size:]
+    if alone:
+        flawless = gaps_by_chance(found.counts, found.sums(found.stated), rng)
+        return chance_in(value, of(again, items), of(flawless, found.counts), None)
     mean = np.divide(found.sums(gaps), found.counts, out=np.zeros(size), where=found.counts > 0)
-    replicates, without = of(again, items), of(again - items * mean, items)
-    above = float(np.quantile(replicates, 0.975))
+    return chance_in(value, of(again, items), of(again - items * mean, items), units)
+
+
+def gaps_by_chance(counts: FloatArray | IntArray, stated: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Gaps of a submission without any error, summed in each bin: (draws, bins). `stated` are sums of probabilities.
+
+    Items of a bin are right with their mean probability, apart from each other.
+    """
+    n = counts.astype(np.int64)
+    mean = np.clip(np.divide(stated, n, out=np.zeros(n.size), where=n > 0), 0.0, 1.0)
+    return np.asarray(rng.binomial(n, mean, size=(ITEM_DRAWS, n.size)) - n * mean, dtype=np.float64)
+
+
+def chance_in(value: float, replicates: FloatArray, without: FloatArray, units: int | None) -> Chance:
+    """What replicates of an error tell, (draws,), and those of a submission without any, drawn the same way.
+
+    Noise makes the error larger, so replicates lie above `value` as it lies above the truth. The lower end turns them
+    over, and is 0 where an error as large is to be expected of a submission without any; the upper end moves them down
+    by what chance added. Both are widened to hold the value itself. `units`: of clusters, how many there are.
+    """
+    level = 1 - tail(units)
+    above = float(np.quantile(replicates, level))
     added = float(replicates.mean()) - value
-    calibrated = value <= float(np.quantile(without, 0.975))
+    calibrated = value <= float(np.quantile(without, level))
     low = 0.0 if calibrated else max(0.0, min(value, 2 * value - above))
-    return Chance(low, min(1.0, max(value, above - max(0.0, added))), added, float(without.mean()))
+    high = min(1.0, max(value, above - max(0.0, added)))
+    if high - low <= _ROUNDING:  # hardly anything varies, so the interval would claim certainty
+        return Chance(None, None, added, float(without.mean()))
+    return Chance(low, high, added, float(without.mean()))

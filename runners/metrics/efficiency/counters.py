@@ -37,29 +37,30 @@ def read_rapl(root: Path | None = None) -> dict[str, Reading]:
     Zones inside a package (core, uncore) are part of it, and `psys` is all of the machine: both would count twice.
 
     Raises:
-        NoCounter: the machine has none (as virtual machines), or they may not be read.
+        NoCounter: the machine has none (as virtual machines), or that of a package cannot be read: the sum of the
+            others would be too low without anybody noticing.
     """
     root = root or POWERCAP
     found: dict[str, Reading] = {}
-    refused = False
     for zone in sorted(root.glob("*rapl:*")):
         try:
             name = (zone / "name").read_text(encoding="utf-8").strip()
-            if not name.startswith(("package", "dram")):
-                continue
+        except OSError:
+            continue
+        if not name.startswith(("package", "dram")):
+            continue
+        try:
             energy = int((zone / "energy_uj").read_text(encoding="utf-8"))
             limit = int((zone / "max_energy_range_uj").read_text(encoding="utf-8"))
-        except PermissionError:
-            refused = True
-            continue
-        except (OSError, ValueError):
-            continue
+        except PermissionError as error:
+            raise NoCounter("the processors' energy counters may be read by root only") from error
+        except (OSError, ValueError) as error:
+            if name.startswith("dram"):  # some machines show one and cannot read it
+                continue
+            raise NoCounter(f"the processors' energy counter {zone.name} cannot be read") from error
         found[f"{zone.name} {name}"] = Reading(energy / 1e6, limit / 1e6)
     if not found:
-        raise NoCounter(
-            "the processors' energy counters may be read by root only" if refused
-            else "the machine has no energy counters of its processors (virtual machines have none)"
-        )  # fmt: skip
+        raise NoCounter("the machine has no energy counters of its processors (virtual machines have none)")
     return found
 
 
@@ -141,5 +142,6 @@ class Counters:
 
 
 def between(before: dict[str, Reading], after: dict[str, Reading]) -> dict[str, float]:
-    """Joules by counter from one reading to the next."""
-    return {name: reading.until(after[name]) for name, reading in before.items() if name in after}
+    """Joules by counter from one reading to the next, without those that were lost or began anew meanwhile."""
+    spent = {name: reading.until(after[name]) for name, reading in before.items() if name in after}
+    return {name: joules for name, joules in spent.items() if joules >= 0}

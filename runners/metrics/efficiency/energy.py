@@ -17,6 +17,8 @@ from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, un
 from runners.statistics.intervals import quantile_interval
 
 _KWH = 3.6e6
+#: Windows without which a median has no interval.
+_FEWEST = 6
 #: Counters are renewed about every millisecond: a shorter window would be mostly rounding.
 _SHORTEST_WINDOW = 0.05
 
@@ -24,7 +26,7 @@ _SHORTEST_WINDOW = 0.05
 def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     """At least one question a window and one to warm up; how many fit into its time is not known before."""
     asked = parameters["batch_size"] * (parameters["windows"] + 1)
-    return Cost(least=asked, typical=asked)
+    return Cost(least=asked, typical=asked, seconds=parameters["windows"] * parameters["seconds"])
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,19 @@ class _Window:
         Column("estimated_co2e", title="CO2e of 1000 items (estimated)", unit="g", direction="none"),
     ),
     reference="RAPL and NVML counters; median of windows with interval by order statistics; PUE: ISO/IEC 30134-2",
+    formula="E = median over windows of joules of the machine / items answered, times `pue`\n"
+    "CO2e of 1000 items = 1000 · E · grid / 3.6 · 10⁶; estimated: seconds of an item · `watts` · `pue`",
+    interval="Order statistics of the windows (binomial).",
+    limits="The whole machine is in it, idle parts and other runs included (`details.idle_watts`). Without "
+    "counters, as on most virtual machines, it is undefined. The estimate rests on a number of watts that somebody "
+    "declared, so nothing can be ranked by it, and the two are never mixed.",
     queries=_cost,
 )
 def energy(
     ctx: MetricContext,
     *,
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 16,
-    windows: Annotated[int, Field(ge=6, le=1000)] = 12,
+    windows: Annotated[int, Field(ge=_FEWEST, le=1000)] = 12,
     seconds: Annotated[float, Field(ge=_SHORTEST_WINDOW, le=60)] = 0.5,
     pue: Annotated[float, Field(ge=1, le=10)] = 1.0,
     grid: Annotated[float, Field(ge=0, le=3000)] | None = None,
@@ -118,9 +126,13 @@ def _window(ctx: MetricContext, counters: Counters, x: Inputs, seconds: float) -
 def _measured(
     found: list[_Window], idle: dict[str, float], pue: float, details: dict[str, JsonValue], lacking: list[str]
 ) -> MetricValue:
-    names = sorted(set.intersection(*(set(window.joules) for window in found)))
+    names = sorted(set.union(*(set(window.joules) for window in found)))
     if not names:
         return undefined("nothing was measured: " + "; ".join(lacking))
+    # A window without one of the counters would be too low.
+    found = [window for window in found if len(window.joules) == len(names)]
+    if len(found) < _FEWEST:
+        return undefined(f"a counter was lost meanwhile: {len(found)} windows are whole, {_FEWEST} are needed")
     totals = np.array([sum(window.joules[name] for name in names) / window.items for window in found])
     if not totals.any():
         return undefined("nothing was measured: the counters stood still")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runners.context import MetricContext
 from runners.metrics.efficiency.facts import fact
 from runners.registry import MetricValue, metric
+from runners.statistics.wording import COUNT_INTERVAL
 
 
 @metric(
@@ -14,6 +15,11 @@ from runners.registry import MetricValue, metric
     range=(0.0, None),
     unit="FLOP",
     reference="Two for each multiply-add of convolutions, matrix products, attention and recurrent layers of the graph",
+    formula="FLOPs = 2 × multiply-adds of convolutions, matrix products, attention and recurrent layers of the "
+    "graph, for one item",
+    interval=COUNT_INTERVAL,
+    limits="Counters that print multiply-adds as FLOPs show half as many. Activations, pooling and normalisation "
+    "count nothing. It is no time: memory traffic may rule that.",
 )
 def flops(ctx: MetricContext) -> MetricValue:
     """Floating point operations that answering one item takes: 2 for each multiply-add, counted in the ONNX graph.

@@ -52,24 +52,29 @@ class ClassFit:
     plausible: bool
 
 
-def _fit(f: FloatArray, t: FloatArray) -> tuple[float, float, float]:
-    """a, b >= 0 with the least relative squared error, and that error: noise of a timing grows with the timing."""
+def _fit(f: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """a, b >= 0 with the least relative squared error, and that error: noise of a timing grows with the timing.
+
+    Args:
+        f: shapes of growth, (k, m), each between 0 and 1. t: seconds, (m,). Each of what is returned is (k,).
+    """
     w = 1.0 / t
-    design, target = np.column_stack([w, f * w]), np.ones_like(t)
-    options: list[tuple[float, float]] = [(float((w @ target) / (w @ w)), 0.0)]
-    if f.any():
-        fw = f * w
-        options.append((0.0, float((fw @ target) / (fw @ fw))))
-        free, *_ = np.linalg.lstsq(design / _norms(design), target)
-        a, b = free / _norms(design)
-        options.append((float(a), float(b)))
-    scored = [(float(((a + b * f - t) * w) @ ((a + b * f - t) * w)), a, b) for a, b in options if a >= 0 and b >= 0]
-    error, a, b = min(scored)
-    return a, b, error
-
-
-def _norms(design: FloatArray) -> FloatArray:
-    return np.asarray(np.sqrt((design * design).sum(axis=0)), dtype=np.float64)
+    fw = f * w
+    ones, cross, squares = w @ w, fw @ w, (fw * fw).sum(axis=1)
+    first, second = w.sum(), fw.sum(axis=1)
+    none = np.zeros(len(f))
+    with np.errstate(divide="ignore", invalid="ignore"):  # no growth at all divides by zero, and is no option then
+        spread = ones * squares - cross**2
+        options = [
+            (none + first / ones, none), (none, second / squares),
+            ((first * squares - second * cross) / spread, (ones * second - cross * first) / spread),
+        ]  # fmt: skip
+    a, b = (np.stack(column) for column in zip(*options, strict=True))
+    usable = np.isfinite(a) & np.isfinite(b) & (a >= 0) & (b >= 0)
+    a, b = np.where(usable, a, 0.0), np.where(usable, b, 0.0)
+    errors = (((a[..., None] + b[..., None] * f) * w - 1) ** 2).sum(axis=2)
+    best, rows = np.where(usable, errors, np.inf).argmin(axis=0), np.arange(len(f))
+    return a[best, rows], b[best, rows], errors[best, rows]
 
 
 def power_law(n: FloatArray, t: FloatArray) -> PowerLaw:
@@ -81,13 +86,12 @@ def power_law(n: FloatArray, t: FloatArray) -> PowerLaw:
     from scipy.stats import f as f_distribution
 
     scale = n / n.max()
-    fits = [_fit(scale**c, t) for c in _EXPONENTS]
-    errors = np.array([fit[2] for fit in fits])
+    constants, factors, errors = _fit(scale ** _EXPONENTS[:, None], t)
     best = int(errors.argmin())
     freedom = max(1, n.size - 3)
     variance = max(float(errors[best]) / freedom, _NOISE_FLOOR**2)
     inside = np.flatnonzero(errors <= errors[best] + variance * float(f_distribution.ppf(0.95, 1, freedom)))
-    a, b, _ = fits[best]
+    a, b = float(constants[best]), float(factors[best])
     c = float(_EXPONENTS[best])
     fitted = a + b * scale**c
     total = float(((np.log(t) - np.log(t).mean()) ** 2).sum())
@@ -106,10 +110,20 @@ def classes(n: FloatArray, t: FloatArray) -> list[ClassFit]:
     raw: list[tuple[float, str, float, float]] = []
     for name, shape in CLASSES.items():
         f = shape(n)
-        a, b, error = _fit(f / max(float(f.max()), 1.0), t)
+        (a,), (b,), (error,) = (found.tolist() for found in _fit(f[None] / max(float(f.max()), 1.0), t))
         parameters = 2 if name == "1" else 3
         spread = max(error / m, _NOISE_FLOOR**2)
         correction = 2 * parameters * (parameters + 1) / max(m - parameters - 1, 1)
         raw.append((m * math.log(spread) + 2 * parameters + correction, name, a, b / max(float(f.max()), 1.0)))
     best = min(raw)[0]
     return [ClassFit(name, a, b, score - best, score - best <= _PLAUSIBLE) for score, name, a, b in sorted(raw)]
+
+
+def told(candidates: list[ClassFit]) -> str | None:
+    """The class that can be told, or None. A logarithm's factor is smaller than what caches do to times: the two are
+    told together, as "n..n log n", whatever fits better.
+    """
+    plausible = {c.name for c in candidates if c.plausible}
+    if plausible <= {"n", "n log n"}:
+        return "n..n log n"
+    return plausible.pop() if len(plausible) == 1 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runners.context import MetricContext
 from runners.metrics.efficiency.facts import fact
 from runners.registry import MetricValue, metric
+from runners.statistics.wording import COUNT_INTERVAL
 
 
 @metric(
@@ -14,6 +15,10 @@ from runners.registry import MetricValue, metric
     range=(0.0, None),
     unit="B",
     reference="Bytes of the file, the zip, or the image's archive",
+    formula="bytes of the file, the zip or the image archive",
+    interval=COUNT_INTERVAL,
+    limits="Not comparable between kinds of submission: an image holds its libraries. Compression changes it and "
+    "not the model.",
 )
 def model_size(ctx: MetricContext) -> MetricValue:
     """Bytes of what was submitted: an ONNX file, a zip of code, or the archive of an image.

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import JsonValue
 
 from runners.attacks.geometry import Bools, Floats, Inputs, Ints, logits, margin, probabilities
 from runners.attacks.gradient import ask_gradient
-from runners.models.base import Loss, Model
+from runners.models.base import Explains, Loss, Model
 from runners.registry import Access
 
 Method = Literal["saliency", "gradient_x_input", "integrated_gradients", "occlusion"]
+#: Whose maps are looked at: the submission's own where it offers them, else the platform's `method`; its own and no
+#: others; the platform's, always.
+Source = Literal["offered", "submission", "platform"]
+#: What made a map: a method of the platform, or the submission.
+Maker = Method | Literal["submission"]
 
 #: Most bytes of changed inputs that are held at once.
 _BYTES = 32 * 2**20
@@ -23,11 +29,12 @@ _BYTES = 32 * 2**20
 class Explainer:
     """A method and its settings. What is explained is minus the loss: the margin of a class, or its log-probability.
 
+    The submission's own maps have no settings, and explain what it says they do.
     `steps`: points on the path of integrated gradients. `windows`: the most windows that occlusion hides in turn.
     `image`: items are (channels, height, width), and a pixel is hidden in all channels at once.
     """
 
-    method: Method
+    method: Maker
     loss: Loss
     steps: int
     windows: int
@@ -36,14 +43,25 @@ class Explainer:
     def explain(self, model: Model, x: Inputs, base: Inputs, target: Ints) -> Floats:
         """Attributions (n, *shape), float64, in the units of what is explained (saliency: of it per unit of input).
 
-        Positive speaks for `target` (n,); saliency has no sign. `base` (n, *shape): inputs that tell nothing.
+        Positive speaks for `target` (n,); saliency has no sign. `base` (n, *shape): inputs that tell nothing. A
+        submission may give an image's pixels one number for all channels: (n, 1, height, width).
         """
+        if self.method == "submission":
+            if not isinstance(model, Explains):
+                raise RuntimeError("only a model with the access `explanations` explains itself")
+            return model.explain(x, target)
         if self.method == "occlusion":
             return self._occlusion(model, x, base, target)
         if self.method == "integrated_gradients":
             return self._integrated(model, x, base, target)
         slope = -ask_gradient(model, x, target, self.loss).gradient.astype(np.float64)
         return np.abs(slope) if self.method == "saliency" else slope * (x - base.astype(np.float64))
+
+    def told(self) -> dict[str, JsonValue]:
+        """For `details`: what made the maps."""
+        if self.method == "submission":
+            return {"source": "submission", "inner_passes": "unknown: a question may cost it any number of passes"}
+        return {"source": self.method}
 
     def _integrated(self, model: Model, x: Inputs, base: Inputs, target: Ints) -> Floats:
         """Midpoint rule on the straight path: the attributions sum to the difference between its ends, nearly."""
@@ -116,7 +134,9 @@ def per_unit(attribution: Floats, *, image: bool) -> Floats:
 
 
 def questions(parameters: Mapping[str, Any], method: Method | None = None) -> int:
-    """The most questions that one explanation takes."""
+    """The most questions that one explanation takes; the submission's own takes one."""
+    if parameters["source"] == "submission" and method is None:
+        return 1
     each = {
         "saliency": 1, "gradient_x_input": 1,
         "integrated_gradients": parameters["steps"], "occlusion": parameters["windows"] + 1,
@@ -124,6 +144,17 @@ def questions(parameters: Mapping[str, Any], method: Method | None = None) -> in
     return int(each[method or parameters["method"]])
 
 
+def gradients(parameters: Mapping[str, Any], method: Method | None = None) -> int:
+    """The questions among them that are for a gradient."""
+    own = parameters["source"] == "submission" and method is None
+    return 0 if own or access(method or parameters["method"]) == "queries" else questions(parameters, method)
+
+
 def access(method: Method) -> Access:
     """What a method asks the model through."""
     return "queries" if method == "occlusion" else "gradients"
+
+
+def asked_through(parameters: Mapping[str, Any]) -> Access:
+    """What a metric of one explanation asks the model through, at the most."""
+    return "explanations" if parameters["source"] == "submission" else access(parameters["method"])

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 from runners.attacks.geometry import Floats
 from runners.context import MetricContext
 from runners.errors import ScorerFault
-from runners.metrics.explainability.attributions import Method, access, per_unit, questions
+from runners.metrics.explainability.attributions import Maker, Method, Source, access, gradients, per_unit, questions
 from runners.metrics.explainability.average_drop import drops
 from runners.metrics.explainability.ranks import kendall
 from runners.metrics.explainability.removal import area, curves, kept, places
@@ -23,12 +23,14 @@ from runners.metrics.explainability.subject import (
     Subject,
     Windows,
     absent,
+    explains_itself,
     refused,
     subject,
 )
 from runners.models.base import Loss
 from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, mean_interval
+from runners.statistics.wording import MEAN_INTERVAL
 
 #: Metrics whose orders are compared; each as "larger is better".
 _METRICS = ("deletion", "insertion", "drop_50")
@@ -45,9 +47,15 @@ _Methods = Annotated[tuple[Method, ...], Field(min_length=1, max_length=4)]
 def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     chosen, methods = min(items, parameters["items"]), parameters["methods"]
     each = sum(questions(parameters, method) for method in methods)
-    typical = chosen * (1 + each + (len(methods) + 1) * (2 * (parameters["points"] + 1) + 1))
+    own = 1 if parameters["source"] == "submission" else 0
+    typical = chosen * (1 + each + own + (len(methods) + own + 1) * (2 * (parameters["points"] + 1) + 1))
+    back = chosen * sum(gradients(parameters, method) for method in methods)
+    if own:
+        return Cost(least=chosen, typical=typical, access="explanations", gradients=back)
     needs = {access(method) for method in methods}
-    return Cost(least=chosen, typical=typical, access="gradients" if "gradients" in needs else "queries")
+    return Cost(
+        least=chosen, typical=typical, access="gradients" if "gradients" in needs else "queries", gradients=back
+    )
 
 
 @metric(
@@ -58,12 +66,18 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     needs=("queries",),
     results=COLUMNS,
     reference="Kendall's tau-b; agreement of saliency metrics: Tomsett et al. 2020, Sanity Checks for Saliency Metrics",
+    formula="mean over items, and over pairs of metrics, of Kendall's τ-b between the orders in which they put the "
+    "same explanations",
+    interval=MEAN_INTERVAL,
+    limits="Agreement is not truth: metrics that share a baseline share its errors. With four methods and a random "
+    "map there are few places to disagree about, so single items are noisy.",
     queries=_cost,
 )
 def rank_agreement(
     ctx: MetricContext,
     *,
     methods: _Methods = _ALL,
+    source: Source = "offered",
     loss: Loss = "margin",
     items: Items = 50,
     points: Annotated[int, Field(ge=1, le=1000)] = 10,
@@ -76,10 +90,12 @@ def rank_agreement(
     On each item `methods` and a random map are ordered by deletion, by insertion and by average drop at 50 %. 1: the
     metrics always agree; 0: what one calls better says nothing about another, and a ranking by either is a matter of
     taste. The value is the mean over the three pairs of metrics. Items that a metric cannot order are left out.
+    Where a submission gives its own maps they are compared as well, unless `source` is `platform`; with `submission`
+    the metric is for those alone.
     """
     if len(set(methods)) < len(methods):
         raise ScorerFault("`methods` names a method twice.")
-    reason = refused(ctx, methods)
+    reason = refused(ctx, methods, source)
     if reason:
         return absent(COLUMNS, reason, applicable=False)
     aim = subject(ctx, items, baseline)
@@ -87,8 +103,9 @@ def rank_agreement(
         return absent(COLUMNS, "the split has no items")
     rng = ctx.rng("explainability.rank_agreement")
     maps = []
-    for number, method in enumerate(methods):
-        ctx.progress(f"rank agreement: {method} of {aim.n} items", number / (2 * len(methods)))
+    makers = _makers(ctx, methods, source)
+    for number, method in enumerate(makers):
+        ctx.progress(f"rank agreement: {method} of {aim.n} items", number / (2 * len(makers)))
         found = aim.explainer(method, loss, steps, windows).explain(aim.model, aim.x, aim.base, aim.target)
         maps.append(per_unit(found, image=aim.image))
     maps.append(rng.random(maps[0].shape))
@@ -98,13 +115,20 @@ def rank_agreement(
         f"{_METRICS[a]}_{_METRICS[b]}": kendall(marks[a], marks[b]) for a, b in combinations(range(len(_METRICS)), 2)
     }
     means: dict[str, JsonValue] = {
-        name: dict(zip((*methods, "random_map"), marks[k].mean(axis=0).tolist(), strict=True))
+        name: dict(zip((*makers, "random_map"), marks[k].mean(axis=0).tolist(), strict=True))
         for k, name in enumerate(_METRICS)
     }
     together = np.mean(list(taus.values()), axis=0)
     return {"": _mean(ctx, aim, together, {"larger_is_better": means})} | {
         name: _mean(ctx, aim, values, {}) for name, values in taus.items()
     }
+
+
+def _makers(ctx: MetricContext, methods: tuple[Method, ...], source: Source) -> tuple[Maker, ...]:
+    """What makes the maps: beside the submission's own, the methods that it gives what they ask through."""
+    if not explains_itself(ctx, source):
+        return methods
+    return ("submission", *(method for method in methods if not ctx.missing((access(method),))))
 
 
 def _marks(aim: Subject, units: Floats, points: int, rng: np.random.Generator) -> Floats:

@@ -10,19 +10,21 @@ from pydantic import Field, JsonValue
 
 from runners.attacks.geometry import Floats, distance, random_start
 from runners.context import MetricContext
-from runners.metrics.explainability.attributions import Explainer, Method, access, questions
+from runners.metrics.explainability.attributions import Explainer, Method, Source, asked_through, gradients, questions
 from runners.metrics.explainability.subject import (
     Baseline,
     Items,
     Steps,
     Subject,
     Windows,
+    maker,
     refused,
     subject,
 )
 from runners.models.base import Loss
 from runners.registry import Cost, MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, mean_interval
+from runners.statistics.wording import MEAN_INTERVAL
 
 Scale = Literal["relative", "absolute"]
 
@@ -30,7 +32,8 @@ Scale = Literal["relative", "absolute"]
 def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     chosen = min(items, parameters["items"])
     typical = chosen * (1 + (parameters["samples"] + 1) * questions(parameters))
-    return Cost(least=chosen, typical=typical, access=access(parameters["method"]))
+    back = chosen * (parameters["samples"] + 1) * gradients(parameters)
+    return Cost(least=chosen, typical=typical, access=asked_through(parameters), gradients=back)
 
 
 @metric(
@@ -40,6 +43,11 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     range=(0.0, None),
     needs=("queries",),
     reference="Alvarez-Melis and Jaakkola 2018, On the Robustness of Interpretability Methods",
+    formula="mean over items of max over x′ within `radius` of |E(x) − E(x′)| / |x − x′|\n"
+    "`scale: relative`: divided by |E(x)| too",
+    interval=MEAN_INTERVAL,
+    limits="A lower bound: the worst of `samples` neighbours, not of all. A map that ignores the input is perfectly "
+    "stable. Numbers of different `radius`, `method` or `scale` cannot be compared.",
     queries=_cost,
 )
 def stability(
@@ -47,6 +55,7 @@ def stability(
     *,
     radius: Annotated[float, Field(gt=0)],
     method: Method = "occlusion",
+    source: Source = "offered",
     loss: Loss = "margin",
     items: Items = 50,
     samples: Annotated[int, Field(ge=1, le=1000)] = 10,
@@ -60,15 +69,17 @@ def stability(
     The class that is explained stays that of x. `relative` divides by |E(x)| as well, so that models with larger
     answers are not worse for it; items with no attribution at all are then left out. 0 is an explanation that does not
     move. Samples find a lower bound: the worst neighbour may be worse. `radius` is in the units of the inputs.
+    `source`: whose maps, the submission's own or those of the platform's
+    `method`; `details` say which.
     """
-    reason = refused(ctx, (method,))
+    reason = refused(ctx, (method,), source)
     if reason:
         return undefined(reason, state="not_applicable")
     aim = subject(ctx, items, baseline)
     if aim is None or ctx.input is None:
         return undefined("the split has no items", n=0)
-    explainer = aim.explainer(method, loss, steps, windows)
-    ctx.progress(f"stability: {method} of {aim.n} items", 0.0)
+    explainer = aim.explainer(maker(ctx, method, source), loss, steps, windows)
+    ctx.progress(f"stability: {explainer.method} of {aim.n} items", 0.0)
     values = _largest(ctx, aim, explainer, radius, samples, scale)
     known = np.isfinite(values)
     if not known.any():
@@ -76,6 +87,7 @@ def stability(
     clusters = None if aim.clusters is None else aim.clusters[known]
     low, high = mean_interval(values[known], cluster_codes(clusters), rng=ctx.rng("explainability.stability.interval"))
     details: dict[str, JsonValue] = {
+        **explainer.told(),
         "median": float(np.median(values[known])), "largest": float(values[known].max()),
         "left_out": int((~known).sum()), "radius": radius, "samples": samples,
     }  # fmt: skip

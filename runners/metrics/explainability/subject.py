@@ -12,11 +12,18 @@ from pydantic import Field
 
 from runners.attacks.geometry import Floats, Inputs, Ints, probabilities
 from runners.context import MetricContext, Names
+from runners.data.room import mean_item
 from runners.errors import ScorerFault
-from runners.metrics.explainability.attributions import Explainer, Method, access
+from runners.metrics.explainability.attributions import Explainer, Maker, Method, Source, access
 from runners.models.base import Loss, Model
 from runners.registry import Column, MetricValue, undefined
 
+#: What metrics that hide parts of an input do not tell.
+MASKED = (
+    "Half-hidden inputs are unlike all that the model was trained on, so a drop may come from their strangeness and "
+    "not from what is missing. Compare numbers of one `baseline` and one `method` only, read the random map beside "
+    "each, and `explainability.rank_agreement`: where it is low, a ranking by this metric is a matter of taste."
+)
 #: What hidden parts become: a number in the units of the inputs, or the mean item of the split.
 Baseline = float | Literal["mean"]
 Items = Annotated[int, Field(ge=1, le=100_000)]
@@ -46,7 +53,7 @@ class Subject:
     def n(self) -> int:
         return int(self.target.size)
 
-    def explainer(self, method: Method, loss: Loss, steps: int, windows: int) -> Explainer:
+    def explainer(self, method: Maker, loss: Loss, steps: int, windows: int) -> Explainer:
         """A method for these items."""
         return Explainer(method, loss, steps, windows, self.image)
 
@@ -61,9 +68,23 @@ class Subject:
         return units.reshape(*units.shape[:-1], *shape)
 
 
-def refused(ctx: MetricContext, methods: Iterable[Method]) -> str:
+def refused(ctx: MetricContext, methods: Iterable[Method], source: Source) -> str:
     """Why the model cannot be asked for what these methods need, or the empty string."""
+    if source == "submission":
+        return ctx.missing(("explanations",))
+    if explains_itself(ctx, source):
+        return ""
     return ctx.missing(dict.fromkeys(access(method) for method in methods))
+
+
+def explains_itself(ctx: MetricContext, source: Source) -> bool:
+    """Whether the submission's own maps are looked at."""
+    return source != "platform" and ctx.model is not None and "explanations" in ctx.model.access
+
+
+def maker(ctx: MetricContext, method: Method, source: Source) -> Maker:
+    """What makes the maps that are looked at."""
+    return "submission" if explains_itself(ctx, source) else method
 
 
 def subject(ctx: MetricContext, items: int, baseline: Baseline) -> Subject | None:
@@ -85,7 +106,7 @@ def subject(ctx: MetricContext, items: int, baseline: Baseline) -> Subject | Non
     if items < ctx.n:
         rows = np.sort(ctx.rng("explainability.items").choice(ctx.n, size=items, replace=False))
     x = ctx.inputs[rows]
-    level = ctx.inputs.mean(axis=0, dtype=np.float64) if baseline == "mean" else baseline
+    level = mean_item(ctx.inputs) if baseline == "mean" else baseline
     base = np.ascontiguousarray(np.broadcast_to(np.float32(level), x.shape))
     answer = probabilities(ctx.model, x)
     target = answer.argmax(axis=1).astype(np.int64)

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from runners.context import MetricContext
 from runners.metrics.fairness.groups import Quartet
 from runners.metrics.fairness.mitigation import COLUMNS, Fitted, FloatArray, Rule, absent, prepared, report
+from runners.metrics.fairness.wording import MITIGATED_INTERVAL, MITIGATED_LIMITS
 from runners.registry import MetricReturn, MetricValue, metric, undefined
 
 Cost = Literal["fnr", "fpr", "weighted"]
@@ -65,6 +66,11 @@ def _cost(cost: Cost, fpr: float, fnr: float, base: float) -> float:
     needs=("probabilities", "predictions", "attributes", "favourable", "validation"),
     results=COLUMNS,
     reference="Pleiss et al., NeurIPS 2017; as in AIF360, mixing rates held to at most 1, expectation over the mixing",
+    formula="a share s of the side of lower cost gets its base rate as score: s = (cost of the other − its own) / "
+    "(cost of its base rate − its own)\n"
+    "cost = generalised FNR, FPR, or their weighted mean on the validation split; scores from 0.5 on are favourable",
+    interval=MITIGATED_INTERVAL,
+    limits=MITIGATED_LIMITS,
 )
 def calibrated_equalized_odds(
     ctx: MetricContext, *, attribute: str, cost: Cost = "weighted", objective: Quartet = "aod"

@@ -12,6 +12,7 @@ from runners.context import FloatArray, IntArray, MetricContext
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricReturn, MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, mean_interval
+from runners.statistics.wording import MEAN_INTERVAL
 
 #: A tree of balls finds neighbours faster than looking at all items while items have few numbers.
 _FEW = 20
@@ -40,6 +41,12 @@ def agreement(inputs: npt.NDArray[Any], predictions: IntArray, chosen: IntArray,
     range=(0.0, 1.0),
     needs=("predictions",),
     reference="Zemel et al., ICML 2013; as in AIF360, which counts an item among its own neighbours",
+    formula="1 − (1/n) Σᵢ |ŷᵢ − mean ŷ of the k items nearest to i, itself among them|,  k = `neighbours`\n"
+    "more than two classes: share of the k that have the same answer",
+    interval=MEAN_INTERVAL,
+    limits="Nearness is Euclidean distance of the inputs as they are: scale them first, or the feature of the "
+    "largest range decides. For images it says little. It is at least 1/k, for an item is its own neighbour; one "
+    "answer for all is perfectly consistent.",
 )
 def consistency(
     ctx: MetricContext,

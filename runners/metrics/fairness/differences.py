@@ -8,6 +8,7 @@ from runners.context import MetricContext
 from runners.metrics.fairness.evaluation import About, Engine, evaluate
 from runners.metrics.fairness.formulae import COMBINED, Formula, difference, ratio
 from runners.metrics.fairness.shares import SHARES
+from runners.metrics.fairness.wording import COMPARED_INTERVAL, RATE_LIMITS, RATIO_LIMITS, SIDES_LIMITS, written
 from runners.registry import MetricReturn, metric
 
 _AIF360 = "as in AIF360 (Bellamy et al. 2019)"
@@ -58,7 +59,7 @@ def _metric_of(name: str, formula: Formula, summary: str) -> Compare:
     return chosen
 
 
-def _register(name: str, title: str, formula: Formula, summary: str, reference: str) -> None:
+def _register(name: str, title: str, formula: Formula, summary: str, reference: str, *, text: str, limits: str) -> None:
     bounded = formula.weights is not None and all(SHARES[s].proportion for s in formula.shares)
     metric(
         f"fairness.{name}",
@@ -68,7 +69,16 @@ def _register(name: str, title: str, formula: Formula, summary: str, reference: 
         needs=("predictions", "attributes", "favourable"),
         results=("[attribute]",),
         reference=reference,
+        formula=text,
+        interval=_interval_of(formula),
+        limits=f"{limits} {SIDES_LIMITS}",
     )(_metric_of(name, formula, summary))
+
+
+def _interval_of(formula: Formula) -> str:
+    if all(SHARES[share].proportion for share in formula.shares):
+        return COMPARED_INTERVAL
+    return COMPARED_INTERVAL.partition(";")[0] + "; none where nothing varies."
 
 
 def _register_all() -> None:
@@ -80,17 +90,23 @@ def _register_all() -> None:
         _register(
             f"{name}_difference", f"{heading}: difference", difference(name),
             f"{heading}, unprivileged - privileged: 0 is equality. {about}\n\n{lacking}.", reference,
+            text=f"r(unprivileged) − r(privileged),  r = {written(name)}", limits=RATE_LIMITS[name],
         )  # fmt: skip
         _register(
             f"{name}_ratio", f"{heading}: ratio", ratio(name),
             f"{heading}, unprivileged / privileged: 1 is equality. {about}\n\n"
             f"{lacking}, or where the privileged side's is 0.", reference,
+            text=f"r(unprivileged) / r(privileged),  r = {written(name)}",
+            limits=f"{RATE_LIMITS[name]} {RATIO_LIMITS}",
         )  # fmt: skip
     _register(
         "average_predictive_value_difference", "Average predictive value difference",
         COMBINED["average_predictive_value_difference"],
         "Mean of the PPV and FOR differences, unprivileged - privileged. Opposite differences cancel.\n\n"
         "Undefined where all or none of a side are predicted to have the outcome.", _AIF360,
+        text="½ [(PPV(unprivileged) − PPV(privileged)) + (FOR(unprivileged) − FOR(privileged))]\n"
+        f"PPV = {written('positive_predictive_value')}, FOR = {written('false_omission_rate')}",
+        limits=f"Signed, so opposite differences cancel: read the two. {RATE_LIMITS['positive_predictive_value']}",
     )  # fmt: skip
 
 

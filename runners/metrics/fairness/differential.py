@@ -22,7 +22,7 @@ from runners.statistics.bootstrap import (
     percentile_interval,
     table_interval,
 )
-from runners.statistics.intervals import Interval
+from runners.statistics.intervals import Interval, reaching_zero
 
 Concentration = Annotated[float, Field(ge=0)]
 Of = Literal["predictions", "labels"]
@@ -66,6 +66,8 @@ def _measured(ctx: MetricContext, attribute: tuple[str, ...], concentration: flo
     if value is None:
         return undefined("a group has no item with the outcome, or none without it: the ratio is infinite", n=n)
     low, high = _interval(ctx, joint, kept, statistic, ".".join((*of, *attribute)))
+    if len(of) == 1:
+        low, high = reaching_zero(value, (low, high))
     details: dict[str, JsonValue] = {
         "groups": [joint.names[i] for i in kept.tolist()],
         "suppressed": len(joint.cells) - int(kept.size),
@@ -93,6 +95,12 @@ def _interval(ctx: MetricContext, joint: Joint, kept: IntArray, statistic: Stati
     unit="nat",
     needs=("predictions", "attributes", "favourable"),
     reference=_REFERENCE,
+    formula="SEDF = max over pairs of groups, and over having and lacking the outcome, of |ln(shareᵢ / shareⱼ)|\n"
+    "share = (items with it + concentration / 2) / (items + concentration)",
+    interval="Percentile bootstrap of the count table (4000 draws), or of whole clusters.",
+    limits="A maximum of noisy ratios: it grows with the number of groups and of small ones. `concentration` draws "
+    "shares of small groups to one half, and with 0 a share of 0 makes it undefined. Groups below the attributes' "
+    "`minimum` are left out and counted.",
 )
 def smoothed_empirical_differential_fairness(
     ctx: MetricContext, *, attribute: Attributes, concentration: Concentration = 1.0, of: Of = "predictions"
@@ -113,6 +121,10 @@ def smoothed_empirical_differential_fairness(
     unit="nat",
     needs=("predictions", "attributes", "favourable"),
     reference=_REFERENCE,
+    formula="SEDF of the predictions − SEDF of the labels",
+    interval="Percentile bootstrap of the count table (4000 draws), or of whole clusters.",
+    limits="Below 0 is less inequality than in the labels, which is no proof of fairness: the labels may be biased. "
+    "Both parts are maxima, and not necessarily of the same two groups.",
 )
 def differential_fairness_bias_amplification(
     ctx: MetricContext, *, attribute: Attributes, concentration: Concentration = 1.0

@@ -16,7 +16,8 @@ from pydantic import Field, JsonValue
 from runners.context import IntArray, MetricContext
 from runners.metrics.fairness.evaluation import Engine, comparison_of
 from runners.metrics.fairness.groups import comparison_details, number
-from runners.metrics.fairness.table import count_outcomes, encode
+from runners.metrics.fairness.table import encode, outcome_table
+from runners.metrics.fairness.wording import BENEFIT_INTERVAL
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricReturn, MetricValue, Need, metric, undefined
 from runners.statistics.bootstrap import (
@@ -26,7 +27,7 @@ from runners.statistics.bootstrap import (
     percentile_interval,
     table_interval,
 )
-from runners.statistics.intervals import Interval
+from runners.statistics.intervals import Interval, reaching_zero
 
 FloatArray = npt.NDArray[np.float64]
 Statistic = Callable[[IntArray], FloatArray]
@@ -79,31 +80,25 @@ def _why(alpha: float) -> str:
     return f"inequality is relative to the mean benefit:{infinite} where nobody has any it is 0/0"
 
 
-def _interval(statistic: Statistic, counts: IntArray) -> Callable[[np.random.Generator], Interval]:
-    def drawn(rng: np.random.Generator) -> Interval:
-        return _spread(percentile_interval(statistic(multinomial_tables(counts, draws=TABLE_DRAWS, rng=rng))))
-
-    return drawn
-
-
-def _spread(interval: Interval) -> Interval:
-    """None for an interval of no width: nothing varied, and a bootstrap would claim certainty."""
-    return (None, None) if interval[0] == interval[1] else interval
+def _interval(statistic: Statistic, counts: IntArray, rng: np.random.Generator) -> Interval:
+    return percentile_interval(statistic(multinomial_tables(counts, draws=TABLE_DRAWS, rng=rng)))
 
 
 def _over_items(ctx: MetricContext, name: str, statistic: Statistic, alpha: float, engine: Engine) -> MetricValue:
     index = ctx.task.favourable_index
-    counts = count_outcomes(ctx.labels, answers(ctx), index=index)
+    if index is None:
+        raise RuntimeError("a metric about the favourable outcome must declare the need `favourable`")
+    counts = outcome_table(ctx, index)
     details: dict[str, JsonValue] = {"counts": [[int(n) for n in row] for row in counts], "alpha": alpha}
     value = number(statistic(counts)) if ctx.n else None
     if value is None:
         return undefined(_why(alpha) if ctx.n else "the split has no items", n=ctx.n)
     rng, codes = ctx.rng(f"fairness.{name}"), cluster_codes(ctx.clusters)
     if codes is None:
-        low, high = _interval(statistic, counts)(rng)
+        low, high = _interval(statistic, counts, rng)
     else:
         cells = (ctx.labels == index) * 2 + (answers(ctx) == index)
-        low, high = _spread(table_interval(statistic, cells, (2, 2), codes, rng=rng))
+        low, high = table_interval(statistic, cells, (2, 2), codes, rng=rng)
     if engine == "aif360":
         from runners.adapters.aif360 import entropy_metric
 
@@ -127,11 +122,12 @@ def _between(
         return {key: MetricValue(None, n=n, state="undefined", reason=_why(alpha), details=details)}
     rng = ctx.rng(f"fairness.{name}.{groups}.{attribute}")
     if c.codes is None or c.cells is None:
-        low, high = _interval(statistic, counts)(rng)
+        interval = _interval(statistic, counts, rng)
     elif groups == "sides":
-        low, high = _spread(table_interval(statistic, c.cells, (2, 2, 2), c.codes, rng=rng))
+        interval = table_interval(statistic, c.cells, (2, 2, 2), c.codes, rng=rng)
     else:
-        low, high = _spread(_clustered(ctx, attribute, c.outcome, kept, statistic, rng))
+        interval = _clustered(ctx, attribute, c.outcome, kept, statistic, rng)
+    low, high = reaching_zero(value, interval)
     return {key: MetricValue(value, low=low, high=high, n=n, details=details)}
 
 
@@ -155,6 +151,10 @@ def _clustered(
     needs=_NEEDS,
     unit="nat",
     reference=f"{_REFERENCE}; interval: bootstrap of the count table",
+    formula="T = (1/n) Σᵢ (bᵢ/μ) ln(bᵢ/μ),  bᵢ = 1 + ŷᵢ − yᵢ about the favourable outcome, μ = mean b",
+    interval=BENEFIT_INTERVAL,
+    limits="No groups are looked at: inequality is over persons. Only errors make it differ from 0, and wrongly "
+    "denied weigh more than wrongly given; a submission of few errors has little of it however they fall.",
 )
 def theil_index(ctx: MetricContext, *, engine: Engine = "native") -> MetricReturn:
     """Inequality of benefit over items, alpha 1: 0 where all are treated alike, ln n where one has it all."""
@@ -168,6 +168,11 @@ def theil_index(ctx: MetricContext, *, engine: Engine = "native") -> MetricRetur
     range=(0.0, None),
     needs=_NEEDS,
     reference=f"{_REFERENCE} for alpha > 0; interval: bootstrap of the count table",
+    formula="GEI = (1/n) Σᵢ ((bᵢ/μ)^α − 1) / (α (α − 1)),  bᵢ = 1 + ŷᵢ − yᵢ about the favourable outcome\n"
+    "α = 1: Theil index; α = 0: mean log deviation",
+    interval=BENEFIT_INTERVAL,
+    limits="No groups are looked at. Only errors make it differ from 0. Numbers of different `alpha` cannot be "
+    "compared.",
 )
 def generalized_entropy_index(ctx: MetricContext, *, alpha: Alpha = 2.0, engine: Engine = "native") -> MetricReturn:
     """Inequality of benefit over items: 0 where all are treated alike. A larger `alpha` weighs those on top more.
@@ -185,6 +190,9 @@ def generalized_entropy_index(ctx: MetricContext, *, alpha: Alpha = 2.0, engine:
     range=(0.0, None),
     needs=_NEEDS,
     reference=f"{_REFERENCE}; interval: bootstrap of the count table",
+    formula="CV = √(2 · GEI(α = 2)) = standard deviation of b / mean of b,  b = 1 + ŷ − y about the favourable outcome",
+    interval=BENEFIT_INTERVAL,
+    limits="No groups are looked at, and only errors make it differ from 0.",
 )
 def coefficient_of_variation(ctx: MetricContext, *, engine: Engine = "native") -> MetricReturn:
     """Standard deviation of benefit over its mean: 0 where all are treated alike."""
@@ -199,6 +207,10 @@ def coefficient_of_variation(ctx: MetricContext, *, engine: Engine = "native") -
     needs=("predictions", "attributes", "favourable"),
     results=("[attribute]",),
     reference=f"{_REFERENCE}, where items of neither side count with no benefit; here they are left out",
+    formula="GEI of the groups' mean benefit, each weighted by its items,  b = 1 + ŷ − y about the favourable outcome",
+    interval=BENEFIT_INTERVAL,
+    limits="No inequality within groups is seen: it is 0 where wrongly given and wrongly denied outcomes balance in "
+    "each group. Noise can only make it larger.",
 )
 def between_group_generalized_entropy_index(
     ctx: MetricContext, *, attribute: str, alpha: Alpha = 2.0, between_what: Between = "sides"
@@ -220,6 +232,10 @@ def between_group_generalized_entropy_index(
     needs=("predictions", "attributes", "favourable"),
     results=("[attribute]",),
     reference=f"{_REFERENCE}, where items of neither side count with no benefit; here they are left out",
+    formula="T of the groups' mean benefit, each weighted by its items,  b = 1 + ŷ − y about the favourable outcome",
+    interval=BENEFIT_INTERVAL,
+    limits="No inequality within groups is seen: it is 0 where wrongly given and wrongly denied outcomes balance in "
+    "each group. Noise can only make it larger.",
 )
 def between_group_theil_index(ctx: MetricContext, *, attribute: str, between_what: Between = "sides") -> MetricReturn:
     """The part of the Theil index that lies between groups: 0 where all have the same mean benefit."""
@@ -234,6 +250,11 @@ def between_group_theil_index(ctx: MetricContext, *, attribute: str, between_wha
     needs=("predictions", "attributes", "favourable"),
     results=("[attribute]",),
     reference=f"{_REFERENCE}, where items of neither side count with no benefit; here they are left out",
+    formula="√(2 · GEI(α = 2)) of the groups' mean benefit, each weighted by its items,  b = 1 + ŷ − y about the "
+    "favourable outcome",
+    interval=BENEFIT_INTERVAL,
+    limits="No inequality within groups is seen: it is 0 where wrongly given and wrongly denied outcomes balance in "
+    "each group. Noise can only make it larger.",
 )
 def between_group_coefficient_of_variation(
     ctx: MetricContext, *, attribute: str, between_what: Between = "sides"

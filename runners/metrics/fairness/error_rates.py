@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runners.context import IntArray, MetricContext, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext
 from runners.contract import Direction
 from runners.metrics.fairness.evaluation import About, outcome_of
 from runners.metrics.fairness.groups import attribute_values, rates_json
 from runners.metrics.fairness.shares import SHARES, Share
-from runners.metrics.fairness.table import count, encode
+from runners.metrics.fairness.table import group_table
+from runners.metrics.fairness.wording import GROUP_INTERVAL, GROUP_LIMITS, RATE_LIMITS, written
 from runners.metrics.performance.counts import answers
 from runners.metrics.performance.shares import share_interval
 from runners.registry import MetricReturn, MetricValue, metric, undefined
@@ -30,7 +32,7 @@ def by_group(ctx: MetricContext, attribute: str, name: str, about: About) -> Met
     if isinstance(index, MetricValue):
         return {f"[{attribute}]": index}
     spec, values = found
-    table = count(values, ctx.labels, answers(ctx), index=index)
+    table = group_table(ctx, attribute, index)
     if not table.groups:
         return {f"[{attribute}]": undefined(f"no item has a known {attribute}", n=0)}
     out: dict[str, MetricValue] = {}
@@ -45,7 +47,7 @@ def by_group(ctx: MetricContext, attribute: str, name: str, about: About) -> Met
 
 
 def _value(
-    ctx: MetricContext, spec: AttributeSpec, values: Names, attribute: str, group: str, cells: IntArray,
+    ctx: MetricContext, spec: AttributeSpec, values: Attribute, attribute: str, group: str, cells: IntArray,
     name: str, index: int,
 ) -> MetricValue:  # fmt: skip
     """The rate of one group, or why it has none."""
@@ -64,10 +66,9 @@ def _value(
     return MetricValue(part / whole, low=interval[0], high=interval[1], n=whole)
 
 
-def _clustered(ctx: MetricContext, share: Share, values: Names, group: str, index: int, purpose: str) -> Interval:
+def _clustered(ctx: MetricContext, share: Share, values: Attribute, group: str, index: int, purpose: str) -> Interval:
     y, yhat = ctx.labels == index, answers(ctx) == index
-    groups, codes = encode(values)
-    base = (codes == groups.index(group)) & share.trials(y, yhat)
+    base = (values == group) & share.trials(y, yhat)
     clusters = None if ctx.clusters is None else ctx.clusters[base]
     return share_interval(share.hits(y, yhat)[base], clusters, rng=ctx.rng(purpose))
 
@@ -121,6 +122,9 @@ def _register_all() -> None:
             needs=("predictions", "attributes", "binary" if about == "positive" else "favourable"),
             results=("[attribute=group]",),
             reference=_REFERENCE,
+            formula=f"{written(name)} of each group",
+            interval=GROUP_INTERVAL,
+            limits=f"{RATE_LIMITS[name]} {GROUP_LIMITS}",
         )(_metric_of(name, about, summary))
 
 

@@ -103,16 +103,24 @@ def _folded(formula: Folded, values: list[float], intervals: list[Interval]) -> 
 
 
 def _interval(ctx: MetricContext, c: Comparison, formula: Formula, purpose: str) -> Interval:
-    """Bootstrap of the eight cells, or of whole clusters; score intervals where no cell varies."""
-    if formula.flat(c.counts):
-        return formula.when_flat(c.counts if c.codes is None or c.cells is None else _in_clusters(c, formula))
+    """Bootstrap of the eight cells, or of whole clusters; score intervals where little or nothing varies."""
     rng = ctx.rng(purpose)
     if c.codes is None or c.cells is None:
-        drawn = percentile_interval(formula.value(multinomial_tables(c.counts, draws=TABLE_DRAWS, rng=rng)))
-        # A ratio whose upper rate is 0 stays 0 in every replicate.
-        return formula.when_flat(c.counts) if drawn[0] is not None and drawn[0] == drawn[1] else drawn
-    low, high = table_interval(formula.value, c.cells, (2, 2, 2), c.codes, rng=rng)
-    return (None, None) if low == high else (low, high)
+        if formula.sparse(c.counts):
+            return formula.score_interval(c.counts)
+        return percentile_interval(formula.value(multinomial_tables(c.counts, draws=TABLE_DRAWS, rng=rng)))
+    if formula.flat(c.counts):
+        return formula.score_interval(_in_clusters(c, formula))
+    units = min(int(_clusters(c, share).min()) for share in formula.shares)
+    return table_interval(formula.value, c.cells, (2, 2, 2), c.codes, rng=rng, units=units)
+
+
+def _clusters(c: Comparison, share: str) -> IntArray:
+    """How many clusters a share rests on, for the two sides: (2,)."""
+    if c.codes is None or c.cells is None:
+        raise RuntimeError("only a comparison of items that share clusters has clusters")
+    whole = np.isin(c.cells % 4, [y * 2 + yhat for y, yhat in SHARES[share].whole])
+    return groups_of(c.codes[whole], c.cells[whole] // 4, 2)
 
 
 def _in_clusters(c: Comparison, formula: Formula) -> IntArray:
@@ -121,14 +129,9 @@ def _in_clusters(c: Comparison, formula: Formula) -> IntArray:
     Every share that is read is 0 or 1, so the items of its whole are all within its part or all outside:
     one cell of each stands for them, with the number of clusters in it.
     """
-    if c.codes is None or c.cells is None:
-        raise RuntimeError("only a comparison of items that share clusters has clusters")
     out = np.zeros((2, 2, 2), dtype=np.int64)
-    side, cell = c.cells // 4, c.cells % 4
     for name in formula.shares:
-        share = SHARES[name]
-        whole = np.isin(cell, [y * 2 + yhat for y, yhat in share.whole])
-        units = groups_of(c.codes[whole], side[whole], 2)
+        share, units = SHARES[name], _clusters(c, name)
         for s in (0, 1):
             hit = float(share.of(c.counts[s])) == 1.0
             within = [x for x in share.whole if (x in share.part) == hit]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from runners.context import IntArray
 from runners.metrics.fairness.shares import SHARES
-from runners.statistics.intervals import Interval, mover, mover_ratio
+from runners.statistics.intervals import FEW, Interval, mover, mover_ratio
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,14 +42,22 @@ class Formula:
         parts = [weight * (u - p) for weight, (u, p) in zip(self.weights, pairs, strict=True)]
         return np.asarray(sum(parts[1:], parts[0]), dtype=np.float64)
 
-    def flat(self, counts: IntArray) -> bool:
-        """Whether every share it reads is 0 or 1 on both sides, so that a bootstrap has nothing to vary."""
-        return all(bool(np.isin(SHARES[s].of(counts), (0.0, 1.0)).all()) for s in self.shares)
+    @property
+    def of_proportions(self) -> bool:
+        """Whether score intervals are known of all it reads; not of odds-like ratios."""
+        return all(SHARES[s].proportion for s in self.shares)
 
-    def when_flat(self, counts: IntArray) -> Interval:
-        """Score interval from the counts alone. None for what is no proportion: no closed form is known."""
-        if not all(SHARES[s].proportion for s in self.shares):
-            return None, None
+    def flat(self, counts: IntArray) -> bool:
+        """Whether every proportion it reads is 0 or 1 on both sides, so that a bootstrap has nothing to vary."""
+        return self.of_proportions and all(bool(np.isin(SHARES[s].of(counts), (0, 1)).all()) for s in self.shares)
+
+    def sparse(self, counts: IntArray) -> bool:
+        """Whether a proportion it reads has few hits or few misses on a side, so that a bootstrap is too narrow."""
+        both = [SHARES[s].counts(counts) for s in self.shares]
+        return self.of_proportions and any(bool((np.minimum(part, whole - part) < FEW).any()) for part, whole in both)
+
+    def score_interval(self, counts: IntArray) -> Interval:
+        """Interval from the counts of proportions alone."""
         both = [SHARES[s].counts(counts) for s in self.shares]
         hits = [(int(part[0]), int(part[1])) for part, _ in both]
         trials = [(int(whole[0]), int(whole[1])) for _, whole in both]

@@ -65,9 +65,12 @@ def gap(rates: FloatArray, sizes: FloatArray, *, draws: int, rng: np.random.Gene
     grid = np.linspace(0.0, min(1.0, raw + float(np.quantile(np.ptp(noise, axis=1), 0.999))), _STEPS)
     found = np.stack([np.ptp(pattern * true + noise, axis=1) for true in grid])
     low, high = np.quantile(found, [0.025, 0.975], axis=1)
+    # Rates move in steps of whole items: an observed gap stands for all that are half a step from it.
+    step = 0.5 / float(sizes.max())
     # A larger true gap has larger replicates: each curve crosses the observed gap once.
     value = _crossing(grid, found.mean(axis=1), raw)
-    return Gap(raw, value, min(value, _crossing(grid, high, raw)), max(value, _crossing(grid, low, raw)))
+    ends = _crossing(grid, high, raw - step), _crossing(grid, low, raw + step)
+    return Gap(raw, value, min(value, ends[0]), max(value, ends[1]))
 
 
 def _crossing(grid: FloatArray, curve: FloatArray, level: float) -> float:

@@ -6,20 +6,36 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from runners.context import MetricContext
+from runners.context import IntArray, MetricContext
 from runners.metrics.fairness.evaluation import comparison_of
 from runners.metrics.fairness.formulae import Folded
 from runners.metrics.fairness.groups import Comparison, comparison_details, item_sides
 from runners.metrics.fairness.table import chunks
 from runners.metrics.performance.counts import distribution
 from runners.registry import MetricReturn, MetricValue, Need, metric
-from runners.statistics.bootstrap import TABLE_DRAWS, group_sums, percentile_interval, resample_sums
+from runners.statistics.bootstrap import (
+    TABLE_DRAWS,
+    group_sums,
+    groups_of,
+    percentile_interval,
+    resample_sums,
+)
 from runners.statistics.intervals import Interval
 
 FloatArray = npt.NDArray[np.float64]
+#: The clusters of each true outcome where items share none.
+_ALONE: tuple[int | None, int | None] = (None, None)
 #: How an interval of a signed difference becomes one of its size.
 _FOLDED = Folded((), max)
 _NEEDS: tuple[Need, ...] = ("predictions", "probabilities", "attributes", "favourable")
+_INTERVAL = (
+    "Means of the scores of each side and outcome as Student's t has them (4000 draws), over clusters 2000 draws of "
+    "whole clusters; none where nothing varies, or a side has a single item."
+)
+_LIMITS = (
+    "About scores, not decisions: a threshold may make large differences of small ones, or hide them. Of uncalibrated "
+    "scores a mean says little; scores that are all near the base rate have small differences and no use."
+)
 _REFERENCE = "Pleiss et al. 2017; as in AIF360; interval: normal means of scores, over clusters a bootstrap"
 
 
@@ -54,16 +70,29 @@ def _evaluate(ctx: MetricContext, attribute: str, outcomes: tuple[int, ...], nam
         reason = "a side has no item whose true outcome is the favourable one, or none whose is not"
         return {key: MetricValue(None, n=items, state="undefined", reason=reason, details=details)}
     rng = ctx.rng(f"fairness.{name}.{attribute}")
-    if c.codes is None:
-        variance = np.maximum(squares / np.maximum(n, 1) - means**2, 0) / np.maximum(n - 1, 1)
-        drawn = means + np.sqrt(variance) * rng.standard_normal((TABLE_DRAWS, 2, 2))
+    if c.codes is None or c.cells is None:
+        drawn, units = _means_drawn(n, means, squares, rng), _ALONE
     else:
-        drawn = _clustered(scores, side, y, c, rng)
-    found = [(float(means[0, i] - means[1, i]), percentile_interval(drawn[:, 0, i] - drawn[:, 1, i])) for i in outcomes]
+        drawn, units = _clustered(scores, side, y, c, rng), _units(c.codes, c.cells)
+    found = [
+        (float(means[0, i] - means[1, i]), percentile_interval(drawn[:, 0, i] - drawn[:, 1, i], units=units[i]))
+        for i in outcomes
+    ]
     value, (low, high) = found[0] if len(found) == 1 else _worse(found)
-    if low == high:
-        low = high = None
     return {key: MetricValue(value, low=low, high=high, n=items, details=details)}
+
+
+def _means_drawn(n: FloatArray, means: FloatArray, squares: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Mean scores `[draw, side, y]` as Student's t has them; NaN where there are fewer than two items."""
+    variance = np.maximum(squares / np.maximum(n, 1) - means**2, 0) / np.maximum(n - 1, 1)
+    spread = np.sqrt(np.where(n > 1, variance, np.nan))
+    return np.clip(means + spread * rng.standard_t(np.maximum(n - 1, 1), (TABLE_DRAWS, 2, 2)), 0.0, 1.0)
+
+
+def _units(codes: IntArray, cells: IntArray) -> tuple[int | None, int | None]:
+    """For each true outcome the clusters of the side that has the fewest; `cells` are those of a `Comparison`."""
+    clusters = groups_of(codes, cells // 2, 4).reshape(2, 2).min(axis=0)
+    return int(clusters[0]), int(clusters[1])
 
 
 def _worse(found: list[tuple[float, Interval]]) -> tuple[float, Interval]:
@@ -110,6 +139,9 @@ def _mean_scores(means: FloatArray) -> JsonValue:
     needs=_NEEDS,
     results=("[attribute]",),
     reference=_REFERENCE,
+    formula="mean score of the unprivileged who deserve the outcome − mean score of the privileged who do",
+    interval=_INTERVAL,
+    limits=_LIMITS,
 )
 def generalized_true_positive_rate_difference(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     """Mean favourable score of those who deserve the outcome, unprivileged - privileged: 0 is equality.
@@ -127,6 +159,9 @@ def generalized_true_positive_rate_difference(ctx: MetricContext, *, attribute: 
     needs=_NEEDS,
     results=("[attribute]",),
     reference=_REFERENCE,
+    formula="mean score of the unprivileged who do not deserve the outcome − mean score of the privileged who do not",
+    interval=_INTERVAL,
+    limits=_LIMITS,
 )
 def generalized_false_positive_rate_difference(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     """Mean favourable score of those who do not deserve the outcome, unprivileged - privileged: 0 is equality.
@@ -144,6 +179,9 @@ def generalized_false_positive_rate_difference(ctx: MetricContext, *, attribute:
     needs=_NEEDS,
     results=("[attribute]",),
     reference=_REFERENCE,
+    formula="max(|difference of generalised FPR|, |difference of generalised TPR|)",
+    interval=_INTERVAL,
+    limits=_LIMITS,
 )
 def generalized_equalized_odds_difference(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     """The greater of the absolute differences of generalised TPR and FPR: 0 is equality of odds of the scores."""

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from runners.context import IntArray, MetricContext, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext
 from runners.errors import ScorerFault
 from runners.metrics.fairness.shares import SHARES
-from runners.metrics.fairness.table import Coder, CountTable, Rates, chunks, count, rates
+from runners.metrics.fairness.table import CountTable, Rates, group_table, rates
 from runners.metrics.performance.counts import answers
 from runners.spec.models import AttributeSpec
 from runners.statistics.bootstrap import cluster_codes
@@ -50,7 +51,7 @@ class Comparison:
     codes: IntArray | None = None
 
 
-def attribute_values(ctx: MetricContext, attribute: str) -> tuple[AttributeSpec, Names] | None:
+def attribute_values(ctx: MetricContext, attribute: str) -> tuple[AttributeSpec, Attribute] | None:
     """What is declared and known of an attribute; None where the split has no such column.
 
     Raises:
@@ -73,13 +74,9 @@ def sides(spec: AttributeSpec, groups: Iterable[str]) -> npt.NDArray[np.int8]:
     )
 
 
-def item_sides(spec: AttributeSpec, values: Names) -> npt.NDArray[np.int8]:
-    """The same for each item, (n,), int8; -1 where the value is unknown too. Read in chunks."""
-    coder, out = Coder(), np.empty(values.shape[0], dtype=np.int8)
-    for part in chunks(values.shape[0]):
-        codes = coder.codes(values[part])
-        out[part] = np.append(np.int8(-1), sides(spec, coder.names))[codes]
-    return out
+def item_sides(spec: AttributeSpec, values: Attribute) -> npt.NDArray[np.int8]:
+    """The same for each item, (n,), int8; -1 where the value is unknown too."""
+    return np.append(sides(spec, values.names), np.int8(-1))[values.codes]  # -1 picks the -1 at the end
 
 
 def compare(ctx: MetricContext, attribute: str, outcome: int | None = None) -> Comparison | None:
@@ -95,7 +92,7 @@ def compare(ctx: MetricContext, attribute: str, outcome: int | None = None) -> C
     if index is None:
         raise RuntimeError("a metric about the favourable outcome must declare the need `favourable`")
     predictions = answers(ctx)
-    table = count(values, ctx.labels, predictions, index=index)
+    table = group_table(ctx, attribute, index)
     place = sides(spec, table.groups)
     counts = np.stack([table.counts[place == side].sum(axis=0) for side in (0, 1)]).astype(np.int64)
     if ctx.clusters is None:

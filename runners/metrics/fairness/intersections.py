@@ -44,6 +44,14 @@ _DRAWS = 2000
     needs=("predictions", "attributes", "favourable"),
     results=_COLUMNS,
     reference="Kearns et al. 2018; plain as in fairlearn between groups; bias by parametric bootstrap; Holm 1979",
+    formula="gap = max over groups of the rate − min over groups of the rate, less the bias that noise gives "
+    "extremes\n"
+    "ratio = min / max",
+    interval="Parametric bootstrap about each possible gap: those to which the observed one is not extreme. In "
+    "simulations it held the true gap in 88 to 97 of 100 cases. None for `raw`, `ratio` and the counts.",
+    limits="Groups below `minimum` are suppressed and counted: a gap may hide in them. Which groups are the "
+    "extremes is uncertain where many are alike, so read `details.groups` with their intervals; `differing` is "
+    "corrected for their number, the intervals are not.",
 )
 def intersectional_gap(
     ctx: MetricContext,

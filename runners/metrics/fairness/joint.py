@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runners.context import IntArray, MetricContext, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext
 from runners.metrics.fairness.groups import attribute_values
-from runners.metrics.fairness.table import Coder, chunks
+from runners.metrics.fairness.table import chunks
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricValue, undefined
 
@@ -40,38 +41,49 @@ class Joint:
 class _Combinations:
     """Combinations of codes as small integers in the order they are met; 0 where any value is unknown."""
 
-    def __init__(self, attributes: int) -> None:
-        self.coders = [Coder() for _ in range(attributes)]
+    def __init__(self, columns: Sequence[Attribute]) -> None:
+        if any(len(column.names) >= _ROOM for column in columns):
+            raise ValueError(f"an attribute has more than {_ROOM} values")
+        self.columns = columns
         self.known: dict[int, int] = {}
 
-    def codes(self, columns: Sequence[Names]) -> IntArray:
-        packed = np.zeros(columns[0].shape[0], dtype=np.int64)
-        unknown = np.zeros(columns[0].shape[0], dtype=bool)
-        for coder, values in zip(self.coders, columns, strict=True):
-            codes = coder.codes(values)
-            if len(coder.names) >= _ROOM:
-                raise ValueError(f"an attribute has more than {_ROOM} values")
-            packed = packed * _ROOM + codes
-            unknown |= codes == 0
+    def codes(self, part: slice) -> IntArray:
+        """Of these items, (n,), int64."""
+        chosen = [column.codes[part] for column in self.columns]
+        packed = np.zeros(chosen[0].shape[0], dtype=np.int64)
+        unknown = np.zeros(chosen[0].shape[0], dtype=bool)
+        for column, codes in zip(self.columns, chosen, strict=True):
+            packed = packed * len(column.names) + codes
+            unknown |= codes < 0
         packed[unknown] = -1
-        met, inverse = np.unique(packed, return_inverse=True)
+        return self._numbered(packed)
+
+    def _numbered(self, packed: IntArray) -> IntArray:
+        met, inverse = self._distinct(packed)
         ids = [0 if code < 0 else self.known.setdefault(code, len(self.known) + 1) for code in met.tolist()]
         return np.array(ids, dtype=np.int64)[inverse]
 
+    def _distinct(self, packed: IntArray) -> tuple[IntArray, IntArray]:
+        """The packed combinations that occur, and for each item the place of its own among them."""
+        if packed.size and int(packed.max()) < packed.size:  # few combinations: counting is faster than sorting
+            there = np.bincount(packed + 1) > 0
+            return np.flatnonzero(there) - 1, (np.cumsum(there) - 1)[packed + 1]
+        met, inverse = np.unique(packed, return_inverse=True)
+        return met, inverse
+
     def names(self) -> list[tuple[str, ...]]:
         """The values of each combination, in order of its integer; that of the unknown is left out."""
-        values = [{code: name for name, code in coder.names.items()} for coder in self.coders]
         out = []
         for packed in self.known:
-            codes, rest = [], packed
-            for _ in values:
-                codes.append(rest % _ROOM)
-                rest //= _ROOM
-            out.append(tuple(table[code] for table, code in zip(values, reversed(codes), strict=True)))
+            names, rest = [], packed
+            for column in reversed(self.columns):
+                rest, code = divmod(rest, len(column.names))
+                names.append(column.names[code])
+            out.append(tuple(reversed(names)))
         return out
 
 
-def _columns(ctx: MetricContext, attributes: Sequence[str]) -> tuple[list[Names], int] | MetricValue:
+def _columns(ctx: MetricContext, attributes: Sequence[str]) -> tuple[list[Attribute], int] | MetricValue:
     columns, minimum = [], 1
     for attribute in attributes:
         found = attribute_values(ctx, attribute)
@@ -88,10 +100,18 @@ def joint_table(ctx: MetricContext, attributes: Sequence[str], outcome: int) -> 
     if isinstance(found, MetricValue):
         return found
     columns, minimum = found
-    predictions, combinations = answers(ctx), _Combinations(len(columns))
+    return ctx.once(
+        ("fairness.joint", *attributes, outcome), lambda: _counted(ctx, attributes, columns, minimum, outcome)
+    )
+
+
+def _counted(
+    ctx: MetricContext, attributes: Sequence[str], columns: Sequence[Attribute], minimum: int, outcome: int
+) -> Joint:
+    predictions, combinations = answers(ctx), _Combinations(columns)
     total = np.zeros(0, dtype=np.int64)
     for part in chunks(ctx.n):
-        cells = combinations.codes([values[part] for values in columns]) * 4
+        cells = combinations.codes(part) * 4
         cells += (ctx.labels[part] == outcome) * 2 + (predictions[part] == outcome)
         counted = np.bincount(cells, minlength=total.size)
         counted[: total.size] += total
@@ -106,7 +126,7 @@ def joint_table(ctx: MetricContext, attributes: Sequence[str], outcome: int) -> 
 
 def item_cells(ctx: MetricContext, joint: Joint) -> IntArray:
     """The index of each item's cell, -1 where it is in none: (n,), int64."""
-    combinations = _Combinations(len(joint.attributes))
-    codes = combinations.codes([ctx.attributes[name] for name in joint.attributes])
+    combinations = _Combinations([ctx.attributes[name] for name in joint.attributes])
+    codes = combinations.codes(slice(None))
     place = {cell: i for i, cell in enumerate(joint.cells)}
     return np.array([-1, *(place[name] for name in combinations.names())], dtype=np.int64)[codes]

@@ -22,7 +22,6 @@ from runners.metrics.fairness.groups import Quartet, attribute_values, item_side
 from runners.metrics.performance.counts import answers
 from runners.registry import Column, MetricReturn, MetricValue, undefined
 from runners.statistics.bootstrap import cluster_codes, table_interval
-from runners.statistics.intervals import Interval
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -155,7 +154,7 @@ def report(
         if found is None:
             return undefined("a side, or the split, lacks one of the two outcomes", n=int(counts.sum()))
         rng = ctx.rng(f"fairness.mitigation.{name}.{attribute}")
-        low, high = _spread(table_interval(statistic, cells, shape, codes, rng=rng))
+        low, high = table_interval(statistic, cells, shape, codes, rng=rng)
         return MetricValue(found, low=low, high=high, n=int(counts.sum()))
 
     then = value(objective, lambda t: _shown(objective, after(t)[..., :2, :, :]))
@@ -179,11 +178,6 @@ def _shown(objective: Quartet, counts: npt.NDArray[Any]) -> FloatArray:
     if objective != "di":
         return values
     return np.asarray(np.log(values, out=np.full(np.shape(values), np.nan), where=values > 0), dtype=np.float64)
-
-
-def _spread(interval: Interval) -> Interval:
-    """None for an interval of no width: nothing varied, and a bootstrap would claim certainty."""
-    return (None, None) if interval[0] == interval[1] else interval
 
 
 def _balanced(tables: npt.NDArray[Any]) -> FloatArray:

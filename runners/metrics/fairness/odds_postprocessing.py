@@ -9,6 +9,7 @@ from runners.context import MetricContext
 from runners.metrics.fairness.groups import Quartet
 from runners.metrics.fairness.mitigation import COLUMNS, FloatArray, IntArray, Rule, absent, prepared, report
 from runners.metrics.fairness.shares import SHARES
+from runners.metrics.fairness.wording import MITIGATED_INTERVAL, MITIGATED_LIMITS
 from runners.registry import MetricReturn, MetricValue, metric, undefined
 
 
@@ -39,6 +40,10 @@ def fit(counts: IntArray) -> FloatArray | None:
     needs=("predictions", "attributes", "favourable", "validation"),
     results=COLUMNS,
     reference="Hardt, Price and Srebro 2016; linear program as in AIF360, expectation over the turned decisions",
+    formula="P(favourable | side, decision) = the chances with the least FPR + FNR under which TPR and FPR of both "
+    "sides are equal (linear program on the validation split)",
+    interval=MITIGATED_INTERVAL,
+    limits=MITIGATED_LIMITS,
 )
 def equalized_odds_postprocessing(ctx: MetricContext, *, attribute: str, objective: Quartet = "aod") -> MetricReturn:
     """A fairness metric after decisions were turned by chance, with what that cost and made worse.

@@ -23,11 +23,13 @@ from runners.metrics.fairness.mitigation import (
     prepared,
     report,
 )
+from runners.metrics.fairness.wording import MITIGATED_INTERVAL, MITIGATED_LIMITS
 from runners.registry import MetricReturn, MetricValue, metric, undefined
 
 #: What to take where no point of the grid is within the bounds: the closest to them, or AIF360's choice.
 Fallback = Literal["closest", "smallest"]
-_BOUNDS: dict[Quartet, tuple[float, float]] = {
+#: Within these a metric counts as fair: the same to both sides of parity, and the four fifths.
+BOUNDS: dict[Quartet, tuple[float, float]] = {
     "spd": (-0.05, 0.05), "eod": (-0.05, 0.05), "aod": (-0.05, 0.05), "di": (0.8, 1.25),
 }  # fmt: skip
 
@@ -118,6 +120,11 @@ def decide(items: Fitted, threshold: float, margin: float) -> Bools:
     needs=("probabilities", "predictions", "attributes", "favourable", "validation"),
     results=COLUMNS,
     reference="Kamiran, Karim and Zhang, ICDM 2012; grid as in AIF360 (Bellamy et al. 2019)",
+    formula="favourable if score > t − m (unprivileged), > t + m (privileged), > t (neither)\n"
+    "t, m = the point of the grid with the best balanced accuracy whose `objective` is within the bounds on the "
+    "validation split",
+    interval=MITIGATED_INTERVAL,
+    limits=MITIGATED_LIMITS,
 )
 def reject_option(
     ctx: MetricContext,
@@ -140,7 +147,7 @@ def reject_option(
     fitting, applied = found
     if fitting.scores is None:
         return absent(attribute, undefined("the validation split has no probabilities", state="not_applicable"))
-    default = _BOUNDS[objective]
+    default = BOUNDS[objective]
     bounds = (default[0] if lower is None else lower, default[1] if upper is None else upper)
     point = fit(fitting, objective, bounds, fallback=fallback, points=thresholds)
     if point is None:

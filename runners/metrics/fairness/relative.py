@@ -8,7 +8,7 @@ chance alone gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +16,28 @@ from pydantic import Field, JsonValue
 
 from runners.context import IntArray, MetricContext
 from runners.metrics.fairness.groups import attribute_values, number
-from runners.metrics.fairness.table import count, encode
+from runners.metrics.fairness.table import count
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricReturn, MetricValue, metric, undefined
 from runners.statistics.bootstrap import (
     TABLE_DRAWS,
     cluster_codes,
     group_sums,
+    groups_of,
     multinomial_tables,
     percentile_interval,
     table_interval,
 )
-from runners.statistics.intervals import Interval, mover_ratio
+from runners.statistics.intervals import FEW, Interval, mover_ratio
 
 FloatArray = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+#: The items that are looked at.
+Only = Literal["all", "negative", "positive"]
 _SOURCE = "Xu et al., A comprehensive analysis of AI biases in deepfake detection, 2022"
+_INTERVAL = (
+    "Percentile bootstrap of the count table (4000 draws), or of whole clusters; from Wilson intervals (Donner and Zou "
+    "2012) where one of the two has fewer than 20 errors, or fewer than 20 right answers."
+)
 #: Random numbers held at once for control groups of whole clusters.
 _BUDGET = 20_000_000
 #: More undefined control groups than this share, and there is no corrected value.
@@ -62,23 +68,24 @@ def relative(tables: IntArray) -> FloatArray:
     return np.asarray(1 - out, dtype=np.float64)
 
 
-def _errors(ctx: MetricContext, attribute: str, present: str | None, only: Bools | None) -> Errors | MetricValue:
+def _errors(ctx: MetricContext, attribute: str, present: str | None, only: Only) -> Errors | MetricValue:
     found = attribute_values(ctx, attribute)
     if found is None:
         return undefined("the data split has no such attribute", state="not_applicable")
     spec, values = found
     name = present or spec.privileged
     wrong = ctx.labels != answers(ctx)
+    chosen = None if only == "all" else (ctx.labels == ctx.task.positive_index) == (only == "positive")
     # The table of groups, with who is looked at in the place of the true outcome and errors in that of the predicted.
-    table = count(values, np.ones(ctx.n, dtype=bool) if only is None else only, wrong)
+    key = ("fairness.errors", attribute, only)
+    table = ctx.once(key, lambda: count(values, np.ones(ctx.n, dtype=bool) if chosen is None else chosen, wrong))
     looked = table.counts[:, 1]
     has = np.array([group == name for group in table.groups], dtype=bool)
     counts = np.stack([looked[~has].sum(axis=0), looked[has].sum(axis=0)]).astype(np.int64)
     if ctx.clusters is None:
         return Errors(name, spec.minimum, counts, table.unknown)
-    _, codes = encode(values)
-    kept = codes >= 0 if only is None else (codes >= 0) & only
-    cells = (np.append(has, False)[codes] * 2 + wrong)[kept].astype(np.int64)
+    kept = values.known if chosen is None else values.known & chosen
+    cells = ((values == name) * 2 + wrong)[kept].astype(np.int64)
     return Errors(name, spec.minimum, counts, table.unknown, cells, cluster_codes(ctx.clusters[kept]))
 
 
@@ -105,11 +112,11 @@ def _value(ctx: MetricContext, attribute: str, errors: Errors | MetricValue, pur
 def _interval(ctx: MetricContext, errors: Errors, purpose: str) -> Interval:
     rng = ctx.rng(purpose)
     if errors.codes is not None and errors.cells is not None:
-        low, high = table_interval(relative, errors.cells, (2, 2), errors.codes, rng=rng)
-        return (None, None) if low == high else (low, high)
+        units = int(groups_of(errors.codes, errors.cells // 2, 2).min())
+        return table_interval(relative, errors.cells, (2, 2), errors.codes, rng=rng, units=units)
     wrong, sizes = errors.counts[:, 1], errors.counts.sum(axis=1)
-    if wrong[1] == 0 or bool((wrong == sizes).all()):
-        # Nothing varies, so a bootstrap would claim certainty.
+    if int(errors.counts.min()) < FEW:
+        # So little varies that a bootstrap would be too narrow.
         low, high = mover_ratio((int(wrong[1]), int(wrong[0])), (int(sizes[1]), int(sizes[0])))
         return None if high is None else 1 - high, None if low is None else 1 - low
     return percentile_interval(relative(multinomial_tables(errors.counts, draws=TABLE_DRAWS, rng=rng)))
@@ -166,13 +173,18 @@ def _clustered(units: FloatArray, sizes: IntArray, draws: int, rng: np.random.Ge
     needs=("predictions", "attributes"),
     results=("[attribute]",),
     reference=f"{_SOURCE}; interval: bootstrap of the count table",
+    formula="RP = 1 − err₊ / err₋\nerr₊, err₋ = share of errors where the attribute is `present`, and where it is not",
+    interval=_INTERVAL,
+    limits="Not symmetric: twice the errors is −1, half of them 0.5. A group that is harder by itself, or has "
+    "another mixture of classes, is seen as bias: read the control of `fairness.corrected_relative_performance`, "
+    "and PDRP and DDRP for each class.",
 )
 def relative_performance(ctx: MetricContext, *, attribute: str, present: str | None = None) -> MetricReturn:
     """1 - error rate where the attribute is `present` / error rate where it is not: -1 is twice the errors.
 
     `present` is a value of the attribute, the privileged one unless given. Undefined where nothing else errs.
     """
-    errors = _errors(ctx, attribute, present, None)
+    errors = _errors(ctx, attribute, present, "all")
     return {f"[{attribute}]": _value(ctx, attribute, errors, f"fairness.rp.{attribute}")}
 
 
@@ -184,12 +196,16 @@ def relative_performance(ctx: MetricContext, *, attribute: str, present: str | N
     needs=("predictions", "attributes", "binary"),
     results=("[attribute]",),
     reference=f"{_SOURCE}; interval: bootstrap of the count table",
+    formula="PDRP = 1 − FPR₊ / FPR₋ over the negative items",
+    interval=_INTERVAL,
+    limits="Where false positives are few the ratio jumps; undefined where there are none without the attribute. It "
+    "says nothing of the positive items: read DDRP.",
 )
 def pristine_data_relative_performance(
     ctx: MetricContext, *, attribute: str, present: str | None = None
 ) -> MetricReturn:
     """Relative performance on the negative items alone (real ones, for a detector of fakes): errors are FPR."""
-    errors = _errors(ctx, attribute, present, ctx.labels != ctx.task.positive_index)
+    errors = _errors(ctx, attribute, present, "negative")
     return {f"[{attribute}]": _value(ctx, attribute, errors, f"fairness.pdrp.{attribute}")}
 
 
@@ -201,12 +217,16 @@ def pristine_data_relative_performance(
     needs=("predictions", "attributes", "binary"),
     results=("[attribute]",),
     reference=f"{_SOURCE}; interval: bootstrap of the count table",
+    formula="DDRP = 1 − FNR₊ / FNR₋ over the positive items",
+    interval=_INTERVAL,
+    limits="Where false negatives are few the ratio jumps; undefined where there are none without the attribute. It "
+    "says nothing of the negative items: read PDRP.",
 )
 def deepfake_data_relative_performance(
     ctx: MetricContext, *, attribute: str, present: str | None = None
 ) -> MetricReturn:
     """Relative performance on the positive items alone (fakes, for a detector of fakes): errors are FNR."""
-    errors = _errors(ctx, attribute, present, ctx.labels == ctx.task.positive_index)
+    errors = _errors(ctx, attribute, present, "positive")
     return {f"[{attribute}]": _value(ctx, attribute, errors, f"fairness.ddrp.{attribute}")}
 
 
@@ -218,6 +238,10 @@ def deepfake_data_relative_performance(
     needs=("predictions", "attributes"),
     results=("[attribute]",),
     reference=f"{_SOURCE}; the mean of many control draws in place of one",
+    formula="CRP = RP − mean RP of `draws` pairs of control groups of the same sizes, drawn whatever their value",
+    interval="That of RP, moved by the mean of the controls, whose own error is made small by `draws`.",
+    limits="The source draws one control group; its number hangs on that draw. The correction takes off what ratios "
+    "of small groups have by themselves, not what makes a group harder. Read `details.control`.",
 )
 def corrected_relative_performance(
     ctx: MetricContext,
@@ -230,7 +254,7 @@ def corrected_relative_performance(
 
     `details.control` has the range of 95 % of the controls, and how often one is as far from 0 as RP is.
     """
-    key, errors = f"[{attribute}]", _errors(ctx, attribute, present, None)
+    key, errors = f"[{attribute}]", _errors(ctx, attribute, present, "all")
     value = _value(ctx, attribute, errors, f"fairness.rp.{attribute}")
     if isinstance(errors, MetricValue) or value.value is None:
         return {key: value}

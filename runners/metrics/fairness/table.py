@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runners.context import IntArray, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext, Names
 
 #: Items read at once: their cells stay in the processor's cache.
 _CHUNK = 1 << 16
@@ -23,12 +24,14 @@ _CHUNK = 1 << 16
 class CountTable:
     """Counts `[group, y, yhat]`, (groups, 2, 2), int64; index 1 of y and yhat is the outcome in question.
 
-    `groups` are the values of the attribute, sorted. `unknown` counts items whose value is not known.
+    `groups` are the values of the attribute that occur, sorted. `unknown` counts items whose value is not known;
+    `everyone` are the counts `[y, yhat]` of all items, those too.
     """
 
     groups: tuple[str, ...]
     counts: IntArray
-    unknown: int = 0
+    unknown: int
+    everyone: IntArray
 
     def merge(self, other: CountTable) -> CountTable:
         """The table of both sets of items together."""
@@ -37,7 +40,7 @@ class CountTable:
         for table in (self, other):
             for name, cells in zip(table.groups, table.counts, strict=True):
                 counts[groups.index(name)] += cells
-        return CountTable(groups, counts, self.unknown + other.unknown)
+        return CountTable(groups, counts, self.unknown + other.unknown, self.everyone + other.everyone)
 
     def pooled(self, names: tuple[str, ...]) -> IntArray:
         """Counts `[y, yhat]`, (2, 2), of several groups together; zeros for groups without items."""
@@ -45,59 +48,64 @@ class CountTable:
         return np.asarray(self.counts[rows].sum(axis=0), dtype=np.int64)
 
 
-class Coder(dict[object, int]):
-    """Values of an attribute as small integers in the order they are met; 0 is an unknown value.
-
-    A dictionary that learns: looking a value up is all that is done for each item.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[str, int] = {}
-
-    def __missing__(self, value: object) -> int:
-        code = 0 if value is None or value == "" else self.names.setdefault(str(value), len(self.names) + 1)
-        self[value] = code
-        return code
-
-    def codes(self, values: Names) -> IntArray:
-        """Codes of values, (n,), int64."""
-        return np.fromiter(map(self.__getitem__, values.tolist()), dtype=np.int64, count=values.shape[0])
-
-
-def known(values: Names) -> npt.NDArray[np.bool_]:
-    """Which items have a value; an empty string is an unknown one."""
-    return np.array([value is not None and value != "" for value in values], dtype=bool)
-
-
 def chunks(n: int) -> Iterator[slice]:
     """Slices of n items that are read at once."""
     return (slice(start, min(n, start + _CHUNK)) for start in range(0, n, _CHUNK))
 
 
-def encode(values: Names) -> tuple[tuple[str, ...], IntArray]:
-    """The sorted values of an attribute, and for each item the index of its own, -1 where unknown: (n,), int64."""
-    coder = Coder()
-    codes = coder.codes(values)
-    groups = tuple(sorted(coder.names))
-    place = np.full(len(groups) + 1, -1, dtype=np.int64)
-    for index, name in enumerate(groups):
-        place[coder.names[name]] = index
-    return groups, place[codes]
+def encode(values: Attribute | Names) -> tuple[tuple[str, ...], IntArray]:
+    """The sorted values that occur, and for each item the index of its own, -1 where unknown: (n,), int64."""
+    attribute = Attribute.of(values)
+    met = np.bincount(attribute.codes + np.int64(1), minlength=len(attribute.names) + 1)[1:] > 0
+    place = np.append(np.where(met, np.cumsum(met) - 1, -1), -1)
+    return tuple(name for name, there in zip(attribute.names, met, strict=True) if there), place[attribute.codes]
 
 
-def count(values: Names, y: npt.NDArray[Any], yhat: npt.NDArray[Any], *, index: int | None = None) -> CountTable:
+def count(
+    values: Attribute | Names, y: npt.NDArray[Any], yhat: npt.NDArray[Any], *, index: int | None = None
+) -> CountTable:
     """Count items by attribute value, true outcome and predicted outcome. All arrays have shape (n,).
 
     `y` and `yhat` say whether an item has the outcome; with `index` they are classes, and that class is the outcome.
     """
-    coder = Coder()
-    cells = _counted(lambda part: coder.codes(values[part]), y, yhat, index)
-    groups = tuple(sorted(coder.names))
-    rows = [coder.names[name] for name in groups]
-    table = np.zeros((len(coder.names) + 1, 2, 2), dtype=np.int64)
+    attribute = Attribute.of(values)
+    kind = _cell_type(len(attribute.names) + 1)
+
+    def shifted(part: slice) -> npt.NDArray[Any]:
+        # The unknown, -1, come first: all cells are counted in one go. A byte's -1 wraps to 255 and on to 0.
+        codes = attribute.codes[part].astype(kind)
+        codes += 1
+        return codes
+
+    table = np.zeros((len(attribute.names) + 1, 2, 2), dtype=np.int64)
+    cells = _counted(shifted, y, yhat, index)
     table.reshape(-1)[: cells.size] = cells
-    return CountTable(groups, table[rows], int(table[0].sum()))
+    met = 1 + np.flatnonzero(table[1:].any(axis=(1, 2)))
+    groups = tuple(attribute.names[i - 1] for i in met)
+    return CountTable(groups, table[met], int(table[0].sum()), table.sum(axis=0))
+
+
+def group_table(ctx: MetricContext, attribute: str, outcome: int) -> CountTable:
+    """The table of an attribute and the class in question, counted once for all metrics of a run.
+
+    The split must have the attribute, and the submission predictions.
+    """
+    values, predictions = ctx.attributes[attribute], ctx.predictions
+    if predictions is None:
+        raise RuntimeError("a metric that reads predictions must declare the need `predictions`")
+    return ctx.once(
+        ("fairness.table", attribute, outcome), lambda: count(values, ctx.labels, predictions, index=outcome)
+    )
+
+
+def outcome_table(ctx: MetricContext, outcome: int) -> IntArray:
+    """Counts `[y, yhat]` of all items, (2, 2), int64: the sum of any attribute's table, where there is one."""
+    for attribute in ctx.attributes:
+        return group_table(ctx, attribute, outcome).everyone
+    predictions = ctx.predictions
+    if predictions is None:
+        raise RuntimeError("a metric that reads predictions must declare the need `predictions`")
+    return ctx.once(("fairness.outcomes", outcome), lambda: count_outcomes(ctx.labels, predictions, index=outcome))
 
 
 def count_outcomes(y: npt.NDArray[Any], yhat: npt.NDArray[Any], *, index: int | None = None) -> IntArray:
@@ -122,20 +130,25 @@ def count_codes(
         ValueError: a code names no group.
     """
     size = len(groups)
-    # Cells of few groups fit into a byte: an eighth of the traffic.
-    narrow = np.dtype(np.uint8) if 4 * size <= 256 else np.dtype(np.int64)
+    kind = _cell_type(size)
 
     def coded(part: slice) -> npt.NDArray[Any]:
         chunk = codes[part]
         if chunk.size and not (int(chunk.min()) >= 0 and int(chunk.max()) < size):
             raise ValueError(f"the codes of an attribute of {size} groups are 0..{size - 1}")
-        return chunk.astype(narrow, copy=False)
+        return chunk.astype(kind, copy=False)
 
     cells = np.zeros(4 * size, dtype=np.int64)
     found = _counted(coded, y, yhat, index)
     cells[: found.size] = found
     order = sorted(range(size), key=lambda i: groups[i])
-    return CountTable(tuple(groups[i] for i in order), cells.reshape(size, 2, 2)[order])
+    table = cells.reshape(size, 2, 2)
+    return CountTable(tuple(groups[i] for i in order), table[order], 0, table.sum(axis=0))
+
+
+def _cell_type(groups: int) -> type[np.integer[Any]]:
+    """Cells of few groups fit into a byte: an eighth of the traffic."""
+    return np.uint8 if 4 * groups <= 256 else np.int64
 
 
 def _counted(

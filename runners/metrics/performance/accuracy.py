@@ -10,6 +10,7 @@ from runners.metrics.performance.counts import confusion, confusion_details
 from runners.metrics.performance.shares import share_interval
 from runners.metrics.performance.threshold import Threshold, decide
 from runners.registry import MetricValue, metric, undefined
+from runners.statistics.wording import SHARE_INTERVAL
 
 
 def share_right(tables: IntArray) -> npt.NDArray[np.float64]:
@@ -25,6 +26,10 @@ def share_right(tables: IntArray) -> npt.NDArray[np.float64]:
     range=(0.0, 1.0),
     needs=("predictions",),
     reference="Share of right answers; interval: Wilson (1927), over clusters a percentile bootstrap (Efron 1979)",
+    formula="accuracy = right answers / n",
+    interval=SHARE_INTERVAL,
+    limits="Where classes differ in size, naming the largest every time has its share: read balanced accuracy and "
+    "the confusion matrix beside it.",
 )
 def accuracy(ctx: MetricContext, *, threshold: Threshold = None) -> MetricValue:
     """Share of items whose predicted class is the true one.

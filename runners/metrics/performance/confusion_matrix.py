@@ -20,6 +20,10 @@ from runners.registry import MetricValue, metric, undefined
     unit="items",
     needs=("predictions",),
     reference="Counts of true against predicted classes",
+    formula="wrong = Σ n[true, predicted] over true ≠ predicted",
+    interval="None: it is a count. `performance.accuracy` has the interval of the same share.",
+    limits="A number of items, so splits of different size cannot be compared. Above 50 classes the table is left "
+    "out of `details`, and the five worst pairs remain.",
 )
 def confusion_matrix(ctx: MetricContext, *, threshold: Threshold = None) -> MetricValue:
     """Number of wrong answers; `details.confusion` has all counts, rows are true classes and columns predicted ones.

@@ -6,6 +6,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.rates import F1, Average, rate
 from runners.metrics.performance.threshold import Threshold
 from runners.registry import MetricValue, metric
+from runners.statistics.wording import RATE_INTERVAL
 
 
 @metric(
@@ -15,6 +16,10 @@ from runners.registry import MetricValue, metric
     range=(0.0, 1.0),
     needs=("predictions",),
     reference="van Rijsbergen 1979: 2 TP / (2 TP + FP + FN); interval: delta method on the logit scale",
+    formula="F1 = 2 TP / (2 TP + FP + FN)\nseveral classes: mean over classes",
+    interval=RATE_INTERVAL,
+    limits="It leaves out the true negatives, so it changes with the share of the positive class and with which "
+    "class is called positive. Precision and recall weigh the same in it, whatever errors cost.",
 )
 def f1(ctx: MetricContext, *, average: Average = None, threshold: Threshold = None) -> MetricValue:
     """Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), of the positive class or the mean over classes.

@@ -19,6 +19,11 @@ from runners.registry import MetricValue, metric, undefined
     range=(-1.0, 1.0),
     needs=("predictions", "validation"),
     reference="Accuracy on the validation split less that on the split scored; interval: Newcombe 1998, method 10",
+    formula="gap = accuracy on the validation split − accuracy on the items scored",
+    interval="Newcombe's method 10: the two splits' Wilson intervals (over clusters their bootstraps) squared and "
+    "added.",
+    limits="Not the gap to the training data, which the judge does not have. A gap may come from fitting the "
+    "validation items or from a harder scored split; 0 may hide both.",
 )
 def generalisation_gap(ctx: MetricContext) -> MetricValue:
     """Accuracy on the validation split minus accuracy on the items scored; 0 where the submission does as well on both.

@@ -11,6 +11,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.counts import distribution
 from runners.registry import MetricValue, metric, undefined
 from runners.statistics.bootstrap import cluster_codes, mean_interval
+from runners.statistics.wording import MEAN_INTERVAL
 
 
 @metric(
@@ -21,6 +22,11 @@ from runners.statistics.bootstrap import cluster_codes, mean_interval
     unit="nat",
     needs=("probabilities",),
     reference="Good 1952; interval: percentile bootstrap over items or clusters",
+    formula="log loss = −(1/n) Σᵢ ln pᵢ,  pᵢ = probability of the true class, clipped to [eps, 1 − eps]",
+    interval=MEAN_INTERVAL,
+    limits="A few sure mistakes rule it: with the default `eps` each costs 34.5 nat, and `details.clipped` counts "
+    "them. It mixes calibration with being right, and ln K is what an even answer over K classes gets: compare "
+    "tasks of the same number of classes only.",
 )
 def log_loss(ctx: MetricContext, *, eps: Annotated[float, Field(gt=0, lt=0.5)] = 1e-15) -> MetricValue:
     """Mean of -ln p(true class), in nats; p is clipped to [eps, 1 - eps] so that one sure mistake stays finite.

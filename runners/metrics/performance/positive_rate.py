@@ -10,6 +10,7 @@ from runners.metrics.performance.accuracy import share_right
 from runners.metrics.performance.shares import share_interval
 from runners.metrics.performance.threshold import Threshold, decide
 from runners.registry import Column, MetricReturn, MetricValue, metric, undefined
+from runners.statistics.wording import SHARE_INTERVAL
 
 
 @metric(
@@ -20,6 +21,10 @@ from runners.registry import Column, MetricReturn, MetricValue, metric, undefine
     needs=("predictions", "binary"),
     results=("", Column("one_class", title="Answers one class only", direction="minimise")),
     reference="Share of items said to be positive; interval: Wilson, over clusters a percentile bootstrap",
+    formula="positive rate = items said to be positive / n",
+    interval=SHARE_INTERVAL,
+    limits="Neither high nor low is better: read it beside `details.base_rate`. It shows a submission that gives "
+    "one answer to all (`one_class`), which accuracy hides where a class is large.",
 )
 def positive_rate(ctx: MetricContext, *, threshold: Threshold = None) -> MetricReturn:
     """Share of items said to be of the positive class; beside it the share that is, in `details.base_rate`.

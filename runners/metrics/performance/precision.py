@@ -6,6 +6,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.rates import PRECISION, Average, rate
 from runners.metrics.performance.threshold import Threshold
 from runners.registry import MetricValue, metric
+from runners.statistics.wording import RATE_INTERVAL
 
 
 @metric(
@@ -15,6 +16,10 @@ from runners.registry import MetricValue, metric
     range=(0.0, 1.0),
     needs=("predictions",),
     reference="TP / (TP + FP); interval: delta method on the logit scale",
+    formula="precision = TP / (TP + FP)\nseveral classes: mean over classes",
+    interval=RATE_INTERVAL,
+    limits="It depends on the share of the class in the split, and says nothing of the items that were missed: read "
+    "recall beside it. A mean over classes has no value as soon as one class is never said.",
 )
 def precision(ctx: MetricContext, *, average: Average = None, threshold: Threshold = None) -> MetricValue:
     """Share of right ones among the items said to have the class; with several classes the mean over classes.

@@ -6,6 +6,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.rates import RECALL, Average, rate
 from runners.metrics.performance.threshold import Threshold
 from runners.registry import MetricValue, metric
+from runners.statistics.wording import RATE_INTERVAL
 
 
 @metric(
@@ -15,6 +16,9 @@ from runners.registry import MetricValue, metric
     range=(0.0, 1.0),
     needs=("predictions",),
     reference="TP / (TP + FN); interval: delta method on the logit scale",
+    formula="recall = TP / (TP + FN)\nseveral classes: mean over classes",
+    interval=RATE_INTERVAL,
+    limits="Saying the class every time gives 1: read precision or the false positive rate beside it.",
 )
 def recall(ctx: MetricContext, *, average: Average = None, threshold: Threshold = None) -> MetricValue:
     """Share of found ones among the items that have the class; with several classes the mean over classes.

@@ -21,6 +21,12 @@ from runners.statistics.bootstrap import cluster_codes, mean_interval
     range=(0.0, 1.0),
     needs=("probabilities",),
     reference="Share of items whose class is among the k most probable; interval: Wilson, else percentile bootstrap",
+    formula="top-k accuracy = (1/n) Σᵢ [true class among the k most probable]\n"
+    "in a tie for the last places: the chance to be drawn",
+    interval="Wilson score interval, over clusters a percentile bootstrap; with ties a percentile bootstrap of the "
+    "mean.",
+    limits="With few classes it is near 1 for anybody: k / K is chance. It does not tell how probable the true "
+    "class was.",
 )
 def top_k_accuracy(ctx: MetricContext, *, k: Annotated[int, Field(ge=1, le=1000)] = 5) -> MetricValue:
     """Share of items whose true class is among the k most probable ones.

@@ -10,6 +10,7 @@ from runners.context import MetricContext
 from runners.metrics.performance.counts import distribution
 from runners.metrics.performance.shares import share_interval
 from runners.registry import Column, MetricReturn, MetricValue, metric, undefined
+from runners.statistics.wording import SHARE_INTERVAL
 
 #: Result keys and the false positive rates they stand for.
 RATES = {"fpr_10": 0.1, "fpr_1": 0.01, "fpr_0_1": 0.001}
@@ -27,6 +28,11 @@ RATES = {"fpr_10": 0.1, "fpr_1": 0.01, "fpr_0_1": 0.001}
         Column("fpr_0_1", title="TPR at 0.1 % FPR"),
     ),
     reference="Point of the ROC curve, never interpolated; interval: Wilson at the threshold found",
+    formula="TPR(t) = positive items with a score above t / positive items\n"
+    "t = the lowest threshold that at most ⌊rate · negative items⌋ negative items pass",
+    interval=SHARE_INTERVAL,
+    limits="The threshold is found on the items it is applied to, and the interval takes it as given. The rates "
+    "need 10, 100 and 1000 negative items, and rest on a single one of them at these numbers.",
 )
 def tpr_at_fpr(ctx: MetricContext) -> MetricReturn:
     """Share of positive items found by the lowest threshold whose false positive rate is at most 10, 1 and 0.1 %.

@@ -41,6 +41,12 @@ _WIDEST = 256
     needs=("probabilities", "attributes"),
     results=COLUMNS,
     reference="Jayaraman and Evans 2022, Are Attribute Inference Attacks Just Imputation?; Fredrikson et al. 2014",
+    formula="gain = balanced accuracy of guessing the attribute from what is known and the answers − the same from "
+    "what is known alone",
+    interval="Normal interval of the paired differences, over clusters of their sums; none where there is no spread.",
+    limits="A lower bound: a stronger learner may guess more. What can be guessed from the other inputs and the "
+    "label is imputation and no fault of the model, so the gain counts. Inputs that the judge does not have (a file "
+    "of predictions) are not among what is known: `details.inputs_known`.",
 )
 def attribute_inference(
     ctx: MetricContext,
@@ -186,9 +192,11 @@ def _balanced(
     means = np.bincount(secret, weights=values) / sizes
     value = float(means.mean())
     # What each item contributes to the error: the squares of these sum to the variance.
-    influence = (values - means[secret]) / np.sqrt(sizes * (sizes - 1.0))[secret] / sizes.size
+    lost = sizes - 1.0 if codes is None else sizes
+    influence = (values - means[secret]) / np.sqrt(sizes * lost)[secret] / sizes.size
     if codes is not None:
-        influence = group_sums(codes, influence[:, None])[:, 0]
+        sums = group_sums(codes, influence[:, None])[:, 0]
+        influence = sums * math.sqrt(sums.size / max(1, sums.size - 1))
     deviation = math.sqrt(float((influence**2).sum()))
     interval: Interval = (None, None)
     if deviation > 0:

@@ -98,7 +98,10 @@ def one_run_bound(items: int, guesses: int, right: int, *, delta: float, error: 
 
 
 def right_guesses(scores: FloatArray, member: Bools, guesses: int) -> int:
-    """Right ones of `guesses`: the upper half of them for the highest scores, "member", the rest for the lowest."""
+    """Right ones of `guesses`: the upper half of them for the highest scores, "member", the rest for the lowest.
+
+    Of equal scores the first come first: the order of the items must tell nothing.
+    """
     order = np.argsort(-scores, kind="stable")
     upper = guesses // 2
     return int(member[order[:upper]].sum() + (~member[order[scores.size - (guesses - upper) :]]).sum())

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, JsonValue
 
-from runners.context import MetricContext
+from runners.context import IntArray, MetricContext
 from runners.errors import ScorerFault
 from runners.metrics.privacy import audit
 from runners.metrics.privacy.groups import halves, rows_of
@@ -29,6 +29,13 @@ COLUMNS = (
     needs=("probabilities", "attributes"),
     results=COLUMNS,
     reference="Jagielski et al. 2020 and Nasr et al. 2021 (Clopper-Pearson); Steinke et al. 2023 (one run)",
+    formula="ε ≥ max(ln((TPR − δ) / FPR), ln((TNR − δ) / FNR)), each rate replaced by its Clopper-Pearson bound\n"
+    "one_run: the largest ε that the right guesses refute (Steinke et al. 2023)",
+    interval="None: the value is itself the lower end of one, with `confidence`.",
+    limits="0 means that nothing was refuted, never that a training is private. "
+    "`details.largest_that_could_be_shown` is what a perfect attack would show with so many items. From one model "
+    "it takes items for independent training runs, which `one_run` does not; that one needs members drawn by a fair "
+    "coin.",
 )
 def dp_epsilon_lower_bound(
     ctx: MetricContext,
@@ -68,10 +75,16 @@ def dp_epsilon_lower_bound(
     if any(len(np.unique(attack.member[part])) < 2 for part in (first, ~first)):
         return {column.key: undefined("fewer than two members or non-members", n=attack.n) for column in COLUMNS}
     error = 1 - confidence
+    order = ctx.rng("privacy.dp_epsilon_lower_bound.ties").permutation(attack.n)
     return {
         "": _rates(attack, first, delta, error, claimed),
-        "one_run": _one_run(attack, first, delta, error, claimed),
+        "one_run": _one_run(_shuffled(attack, order), delta, error, claimed),
     }
+
+
+def _shuffled(attack: Attack, order: IntArray) -> Attack:
+    """The items in another order: guesses about equal scores follow it, and the split's own may tell who is one."""
+    return Attack(attack.scores[order], attack.member[order])
 
 
 def _rates(attack: Attack, first: np.ndarray, delta: float, error: float, claimed: float | None) -> MetricValue:
@@ -89,7 +102,9 @@ def _rates(attack: Attack, first: np.ndarray, delta: float, error: float, claime
     return MetricValue(bound, n=members + others, details=details)
 
 
-def _one_run(attack: Attack, first: np.ndarray, delta: float, error: float, claimed: float | None) -> MetricValue:
+def _one_run(attack: Attack, delta: float, error: float, claimed: float | None) -> MetricValue:
+    # Halves whatever their members: with as many members in each, coins would tell of one another.
+    first = np.arange(attack.n) < attack.n // 2
     scores, member = attack.scores[~first], attack.member[~first]
     if not audit.fair_coin(int(attack.member.sum()), attack.n):
         reason = (
@@ -103,7 +118,7 @@ def _one_run(attack: Attack, first: np.ndarray, delta: float, error: float, clai
     bound = audit.one_run_bound(scores.size, guesses, right, delta=delta, error=error)
     most = audit.one_run_bound(scores.size, scores.size, scores.size, delta=delta, error=error)
     details: dict[str, JsonValue] = {
-        "guesses": guesses, "right": right, "largest_that_could_be_shown": most,
+        "guesses": guesses, "right": right, "members": int(member.sum()), "largest_that_could_be_shown": most,
         **_claim(bound, delta, error, claimed),
     }  # fmt: skip
     return MetricValue(bound, n=int(scores.size), details=details)

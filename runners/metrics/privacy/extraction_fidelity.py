@@ -32,7 +32,8 @@ _LOWEST = -30.0
 
 
 def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
-    return Cost(least=parameters["budget"], typical=parameters["budget"])
+    """The whole budget; of a split that is too small, or of too few clusters, nothing is asked."""
+    return Cost(least=0, typical=parameters["budget"])
 
 
 @metric(
@@ -43,6 +44,12 @@ def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     needs=("queries", "predictions"),
     results=COLUMNS,
     reference="Fidelity on the data's distribution: Jagielski et al. 2020; equation solving: Tramèr et al. 2016",
+    formula="fidelity = share of held-back items to which a copy learned from `budget` answers gives the same "
+    "class\n"
+    "gain = fidelity − that of a copy learned from the true labels alone",
+    interval="Wilson score interval, over clusters a bootstrap; gain: bootstrap of the mean.",
+    limits="A lower bound: a stronger attacker may copy more. A model that always answers the same is copied too, "
+    "and one that is right is agreed with by any good model: read `gain` and `details.most_frequent_answer`.",
     queries=_cost,
 )
 def extraction_fidelity(

@@ -30,6 +30,13 @@ COLUMNS = (
     results=COLUMNS,
     reference="Yeom et al. 2018 (loss threshold); Ye et al. 2022 (population); Carlini et al. 2022 (offline LiRA, "
     "TPR at low FPR)",
+    formula="AUC = P(score of a member > score of a non-member) + ½ P(equal)\n"
+    "advantage = TPR − FPR at a threshold found on the other half of the items",
+    interval="AUC: DeLong on the logit scale, summed in clusters; TPRs: Clopper-Pearson at the threshold found; "
+    "advantage: MOVER. Over clusters a bootstrap.",
+    limits="A lower bound: a stronger attack may find more. A low AUC may hide a few members that are surely found: "
+    "rank by the TPR at low FPR where there are items enough (100 and 1000 non-members). Members and non-members "
+    "must come from one distribution, else the attack tells the distributions apart.",
 )
 def membership_inference(
     ctx: MetricContext,

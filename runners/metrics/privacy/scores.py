@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from runners.context import IntArray, MetricContext, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext
 from runners.errors import ScorerFault
 from runners.metrics.fairness.groups import attribute_values
 from runners.metrics.performance.counts import distribution
@@ -82,7 +83,7 @@ def _numbers(ctx: MetricContext, name: str) -> FloatArray | None:
     return None if found is None else _parsed(name, found[1])
 
 
-def _parsed(name: str, values: Names) -> FloatArray:
+def _parsed(name: str, values: Attribute) -> FloatArray:
     try:
         numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import JsonValue
 
@@ -33,6 +35,13 @@ COLUMNS = (
     needs=("predictions", "attributes"),
     results=COLUMNS,
     reference="Efficacy and fidelity: Warnecke et al. 2023; a membership attack on the forgotten: Jia et al. 2023",
+    formula="efficacy = 2 AUC − 1 of telling forgotten from unseen items by their loss\n"
+    "fidelity = accuracies of each group, and agreement with a retrained model",
+    interval="That of the AUC (DeLong on the logit scale), doubled; TPR: Clopper-Pearson; shares: Wilson, over "
+    "clusters a bootstrap.",
+    limits="Above 0 forgotten items are still known; below 0 the model is less sure of them than of items it never "
+    "saw, which gives them away as well. 0 under this attack is no proof of forgetting. What the unlearning cost in "
+    "time or rounds is not seen.",
 )
 def unlearning(
     ctx: MetricContext,
@@ -47,9 +56,10 @@ def unlearning(
 
     `attribute` says which item is which; its values are `forget`, `retain` and `unseen`. Efficacy: 2 AUC - 1 of an
     attacker who tells forgotten from unseen items by the loss. 0 is forgotten; above 0 the items are still known,
-    below 0 the model is less sure of them than of unseen ones, which gives them away as well. Fidelity: the accuracies,
+    below 0 the model is less sure of them than of unseen ones, which gives them away as well: `tpr_at_fpr_1` is that
+    of an attacker who looks for losses far from the unseen items' median, on either side. Fidelity: the accuracies,
     and the share of all three groups' items answered as a model retrained without the forgotten ones answers them,
-    whose class `reference` names as an attribute. What the unlearning cost is not seen here.
+    whose class `reference` names as an attribute (`details` have it by group). What the unlearning cost is not seen.
     """
     names = (forget, retain, unseen)
     if len(set(names)) < 3:
@@ -63,7 +73,7 @@ def unlearning(
         "forget_accuracy": _accuracy(ctx, gone, "forget"),
         "retain_accuracy": _accuracy(ctx, kept, "retain"),
         "unseen_accuracy": _accuracy(ctx, other, "unseen"),
-        "agreement": _agreement(ctx, np.sort(np.concatenate(rows)), reference),
+        "agreement": _agreement(ctx, rows, reference),
     }
 
 
@@ -85,19 +95,22 @@ def _told_apart(ctx: MetricContext, gone: IntArray, other: IntArray) -> dict[str
         2 * auc - 1, low=None if low is None else 2 * low - 1, high=None if high is None else 2 * high - 1,
         n=attack.n, details=details,
     )  # fmt: skip
-    return {"": value, "tpr_at_fpr_1": tpr_at(attack, 0.01, ctx.rng("privacy.unlearning.tpr"))}
+    # An item of which the model is suspiciously unsure is found as surely as one that it still knows.
+    odd = Attack(np.abs(scores - np.median(scores[gone.size :])), attack.member, clusters)
+    return {"": value, "tpr_at_fpr_1": tpr_at(odd, 0.01, ctx.rng("privacy.unlearning.tpr"))}
 
 
 def _accuracy(ctx: MetricContext, rows: IntArray, group: str) -> MetricValue:
     return _share(ctx, answers(ctx)[rows] == ctx.labels[rows], rows, f"privacy.unlearning.{group}")
 
 
-def _agreement(ctx: MetricContext, rows: IntArray, reference: str | None) -> MetricValue:
+def _agreement(ctx: MetricContext, groups: tuple[IntArray, ...], reference: str | None) -> MetricValue:
     if reference is None:
         return undefined("`reference` names no attribute with a retrained model's classes", state="not_applicable")
     found = attribute_values(ctx, reference)
     if found is None:
         return undefined(f"the data split has no attribute {reference}", state="not_applicable")
+    rows = np.sort(np.concatenate(groups))
     said = found[1][rows]
     known = np.array([value is not None for value in said], dtype=bool)
     index = {name: k for k, name in enumerate(ctx.task.classes)}
@@ -111,7 +124,12 @@ def _agreement(ctx: MetricContext, rows: IntArray, reference: str | None) -> Met
         return undefined("the retrained model's class is unknown for every item", n=0)
     classes = np.array([index[str(value)] for value in said[known]], dtype=np.int64)
     rows = rows[known]
-    return _share(ctx, answers(ctx)[rows] == classes, rows, "privacy.unlearning.agreement")
+    same = answers(ctx)[rows] == classes
+    details: dict[str, JsonValue] = {}
+    for name, group in zip(("forget", "retain", "unseen"), groups, strict=True):
+        mine = same[np.isin(rows, group)]
+        details[name] = float(mine.mean()) if mine.size else None
+    return replace(_share(ctx, same, rows, "privacy.unlearning.agreement"), details=details)
 
 
 def _share(ctx: MetricContext, hits: np.ndarray, rows: IntArray, purpose: str) -> MetricValue:

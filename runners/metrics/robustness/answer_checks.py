@@ -7,6 +7,7 @@ import numpy as np
 from runners.attacks.geometry import into_ball, steepest
 from runners.metrics.robustness.evidence import Case, Finding
 from runners.metrics.robustness.recheck import TOLERANCE, probabilities
+from runners.statistics.intervals import wilson
 
 _REPEATS = 5
 #: Answers that differ by more than this when asked again are random; rounding of processors stays far below.
@@ -15,6 +16,7 @@ _DRIFT = 1e-4
 _CHANGED = 0.01
 _SATURATED = 0.10
 _REFUSED = 0.05
+#: Share of what the attack claimed, as sure as 95 %: one example in twenty may lie too near the boundary by chance.
 _REJECTED = 0.05
 #: Attacks that see classes only: what probabilities hide does not touch them.
 DECISION_BASED = frozenset({"hop_skip_jump", "boundary"})
@@ -76,12 +78,12 @@ def refusals(case: Case) -> Finding:
 def audit(case: Case) -> Finding:
     """What the attack claimed, measured again on the final float32 input."""
     counted = case.reach[case.reach <= case.eps + TOLERANCE]
-    share = case.rejected / case.claimed if case.claimed else 0.0
+    surely = wilson(case.rejected, case.claimed)[0] if case.claimed else 0.0
     numbers = {
         "claimed": case.claimed, "rejected": case.rejected,
         "largest_distance": float(counted.max()) if counted.size else None,
     }  # fmt: skip
-    if share <= _REJECTED:
+    if surely <= _REJECTED:
         text = "examples were clipped, measured in float32 and asked again; what counts is within eps."
         return Finding("perturbation_audit", "passed", text, {**numbers})
     text = f"{case.rejected} of {case.claimed} examples did not fool the model when the judge asked again."

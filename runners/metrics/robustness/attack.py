@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, JsonValue
 
 from runners.attacks.geometry import Bools, Norm
-from runners.context import MetricContext
+from runners.context import MetricContext, Names
 from runners.metrics.performance.shares import share_interval
 from runners.metrics.robustness.recheck import Rechecked
 from runners.metrics.robustness.target import (
@@ -25,7 +25,8 @@ from runners.metrics.robustness.target import (
     target,
 )
 from runners.metrics.robustness.validity import validity, validity_cost
-from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
+from runners.registry import Asks, Column, Cost, MetricReturn, MetricValue, metric, undefined
+from runners.statistics.bootstrap import cluster_codes
 from runners.statistics.intervals import quantile_interval
 
 COLUMNS = (
@@ -43,8 +44,8 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     """Each item is asked once; those the model gets right, which may be none, are attacked and asked again."""
     attack = plan_of(parameters, _OWN)
     chosen = min(items, parameters["items"] or items)
-    typical = chosen * (2 + attack.each) + validity_cost(parameters, chosen, [attack])
-    return Cost(least=chosen, typical=typical, access=attack.info.requires)
+    asked = (Asks(2) + attack.asks) * chosen + validity_cost(parameters, chosen, [attack])
+    return Cost.of(asked, least=chosen, access=attack.info.requires)
 
 
 @metric(
@@ -55,6 +56,13 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     needs=("queries",),
     results=COLUMNS,
     reference="Carlini et al. 2019, On Evaluating Adversarial Robustness; the attack's own source is in the catalogue",
+    formula="robust accuracy = items that are right and stay right within eps / n\n"
+    "success rate = items flipped within eps / items that were right to begin with",
+    interval="Robust accuracy and success rate: Wilson score interval, over clusters a bootstrap. Median distance: "
+    "order statistics. None for queries.",
+    limits="An upper bound of robustness: a stronger attack may find more, so read `details.validity` first. It is "
+    "about one norm and one eps, and untargeted. Distances of attacks that stop anywhere in the ball (`fgsm`, "
+    "`square`, `universal`, `autoattack`) say nothing about the nearest example.",
     queries=_cost,
 )
 def robustness_attack(
@@ -147,7 +155,7 @@ def report(
             details={**details, **counts_of(attacked, plan.eps)}, title=f"Robust accuracy ({label})",
         ),
         "success_rate": _success(ctx, correct, broken, clusters, f"Attack success rate ({label})"),
-        "median_distance": _median(attacked.held, correct, broken, plan.norm, f"Median distance ({label})"),
+        "median_distance": _median(attacked.held, correct, broken, plan.norm, clusters, f"Median distance ({label})"),
         "queries": _queries(attacked.queries, int(correct.sum()), f"Queries per item ({label})"),
     }  # fmt: skip
 
@@ -168,8 +176,13 @@ def _success(ctx: MetricContext, correct: Bools, broken: Bools, clusters: Any, t
     return MetricValue(float(broken[correct].mean()), low=low, high=high, n=int(correct.sum()), title=title)
 
 
-def _median(held: Rechecked, correct: Bools, broken: Bools, norm: Norm, title: str) -> MetricValue:
-    """Median of the examples within eps. `details` has the median over all items, where half of them have one."""
+def _median(
+    held: Rechecked, correct: Bools, broken: Bools, norm: Norm, clusters: Names | None, title: str
+) -> MetricValue:
+    """Median of the examples within eps. `details` has the median over all items, where half of them have one.
+
+    The interval is of order statistics, which take items for independent: none where items share clusters.
+    """
     everywhere = float(np.median(held.reach[correct])) if correct.any() else np.inf
     details: dict[str, JsonValue] = {"median_of_all_attacked": everywhere if np.isfinite(everywhere) else None}
     if not broken.any():
@@ -177,4 +190,6 @@ def _median(held: Rechecked, correct: Bools, broken: Bools, norm: Norm, title: s
             None, n=0, state="undefined", reason="no item was flipped within eps", details=details, title=title
         )
     median, low, high = quantile_interval(held.reach[broken], 0.5)
+    if clusters is not None and cluster_codes(clusters[broken]) is not None:
+        low = high = None
     return MetricValue(median, low=low, high=high, n=int(broken.sum()), unit=norm, details=details, title=title)

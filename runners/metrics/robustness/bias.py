@@ -14,7 +14,7 @@ from runners.metrics.robustness.attack import plan_details
 from runners.metrics.robustness.bias_table import Split, area_gap, difference, group_rate, quartet, ratio, split
 from runners.metrics.robustness.target import Plan, attack_target, plan, plan_of, target
 from runners.metrics.robustness.validity import validity, validity_cost
-from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
+from runners.registry import Asks, Column, Cost, MetricReturn, MetricValue, metric, undefined
 
 _QUARTET = {
     "spd": ("Statistical parity difference", (-1.0, 1.0)),
@@ -50,8 +50,8 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     attack = plan_of(parameters, _OWN)
     chosen = min(items, parameters["items"] or items)
     pipelines = 1 if parameters["defence"] is None else 2
-    each = chosen * (2 + attack.each) + validity_cost(parameters, chosen, [attack])
-    return Cost(least=chosen * pipelines, typical=each * pipelines, access=attack.info.requires)
+    each = (Asks(2) + attack.asks) * chosen + validity_cost(parameters, chosen, [attack])
+    return Cost.of(each * pipelines, least=chosen * pipelines, access=attack.info.requires)
 
 
 @metric(
@@ -62,6 +62,13 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     needs=("queries", "attributes"),
     results=_COLUMNS,
     reference="Nanda et al., FAccT 2021, Fairness Through Robustness; quartet: Hardt et al. 2016, signs as in AIF360",
+    formula="bias = success rate of the attack on the unprivileged − that on the privileged\n"
+    "area: the same of ∫₀^eps success(d) dd / eps",
+    interval="Percentile bootstrap of the count table or of whole clusters, of the area over items; MOVER where "
+    "every rate is 0 or 1. Groups: Wilson.",
+    limits="Success counts among items that were right before: a group of which only the easy items are right looks "
+    "more robust. A weak attack finds little bias: read `details.validity`. `area` means something only for attacks "
+    "that draw examples near; of `fgsm`, `square`, `universal` and `autoattack` it does not.",
     queries=_cost,
 )
 def bias(

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from runners.attacks.geometry import Bools, Floats, Ints
+from runners.attributes import Attribute
 from runners.context import MetricContext, Names
 from runners.errors import ScorerFault
-from runners.metrics.fairness.groups import attribute_values
+from runners.metrics.fairness.groups import attribute_values, item_sides
 from runners.metrics.performance.shares import share_interval
 from runners.metrics.robustness.condition import answered
 from runners.metrics.robustness.target import Attacked, Target, curve_area, success_versus_distance
@@ -24,7 +25,7 @@ from runners.statistics.bootstrap import (
     resample_sums,
     table_interval,
 )
-from runners.statistics.intervals import mover, mover_ratio
+from runners.statistics.intervals import Interval, mover, mover_ratio
 
 _METRICS = {
     "spd": "fairness.statistical_parity_difference",
@@ -44,7 +45,7 @@ class Split:
 
     attribute: str
     minimum: int
-    values: Names
+    values: Attribute
     side: Ints
     broken: Bools
     reach: Floats
@@ -54,7 +55,7 @@ class Split:
 
     @property
     def groups(self) -> list[str]:
-        return sorted({str(value) for value in self.values})
+        return list(self.values.sizes())
 
     def rate(self, mask: Bools) -> dict[str, JsonValue]:
         """n, successes and curves of the items of a mask."""
@@ -86,11 +87,6 @@ def _curve(reach: Floats, eps: float) -> list[JsonValue]:
     return [{**point} for point in success_versus_distance(reach, eps)] if reach.size else []
 
 
-def _known(values: Names) -> Bools:
-    """Which items have a value; an empty string is an unknown one."""
-    return np.array([value is not None and value != "" for value in values], dtype=bool)
-
-
 def _median(reach: Floats) -> float | None:
     """Median distance over all attacked items, those without an example infinitely far; None where it is infinite."""
     middle = float(np.median(reach)) if reach.size else np.inf
@@ -104,20 +100,18 @@ def split(ctx: MetricContext, aim: Target, attacked: Attacked, attribute: str, e
         raise ScorerFault(f"The data split has no attribute {attribute!r}.")
     spec, values = found
     rows = values[aim.chosen]
-    chosen = _known(rows) & attacked.correct
-    rows = rows[chosen]
-    others = spec.unprivileged or tuple({str(v) for v in rows} - {spec.privileged})
-    side = np.array([1 if v == spec.privileged else 0 if v in others else -1 for v in rows], dtype=np.int64)
+    chosen = rows.known & attacked.correct
+    side = item_sides(spec, rows[chosen]).astype(np.int64)
     return Split(
-        attribute=attribute, minimum=spec.minimum, values=rows, side=side, broken=attacked.broken(eps)[chosen],
+        attribute=attribute, minimum=spec.minimum, values=rows[chosen], side=side, broken=attacked.broken(eps)[chosen],
         reach=attacked.held.reach[chosen], clusters=None if ctx.clusters is None else ctx.clusters[aim.chosen][chosen],
-        eps=eps, unknown=int((~_known(values[aim.chosen])).sum()),
+        eps=eps, unknown=int((~rows.known).sum()),
     )  # fmt: skip
 
 
 def group_rate(ctx: MetricContext, table: Split, group: str) -> MetricValue:
     """Success rate on one value of the attribute."""
-    mask = np.asarray(table.values == group, dtype=bool)
+    mask = table.values == group
     n = int(mask.sum())
     if n < table.minimum:
         reason = f"{group} has {n} attacked items of the {table.minimum} that {table.attribute} asks for"
@@ -170,13 +164,21 @@ def ratio(ctx: MetricContext, table: Split) -> MetricValue:
     if p == 0:
         return undefined("no privileged item is fooled, so the ratio divides by zero", n=int(counts.sum()))
     if _flat(counts):
-        units = _units(counts, cells, codes)
-        low, high = mover_ratio((units[0, 1], units[1, 1]), (units[0].sum(), units[1].sum()))
+        low, high = _ratio_of(_units(counts, cells, codes))
+    elif u == 0 and codes is None:
+        # No unprivileged item is fooled, and so none in any replicate: a bootstrap has nothing to vary.
+        low, high = _ratio_of(counts)
     else:
         low, high = table_interval(
             _quotient, cells, (2, 2), codes, rng=ctx.rng(f"robustness.bias.ratio.{table.attribute}")
         )
     return MetricValue(float(u / p), low=low, high=high, n=int(counts.sum()))
+
+
+def _ratio_of(units: Ints) -> Interval:
+    """Interval of the ratio from Wilson's of both rates."""
+    hits, sizes = units[:, 1], units.sum(axis=1)
+    return mover_ratio((int(hits[0]), int(hits[1])), (int(sizes[0]), int(sizes[1])))
 
 
 def _quotient(tables: Ints) -> Floats:
@@ -202,7 +204,7 @@ def area_gap(ctx: MetricContext, table: Split) -> MetricValue:
         return MetricValue(value, n=int(chosen.sum()))
     sums = resample_sums(units, draws=ITEM_DRAWS, rng=ctx.rng(f"robustness.bias.area.{table.attribute}"))
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = percentile_interval(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
+        low, high = percentile_interval(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3], units=units.shape[0])
     return MetricValue(value, low=low, high=high, n=int(chosen.sum()))
 
 
@@ -220,7 +222,11 @@ def quartet(
     ctx: MetricContext, chosen: Ints, answers: Floats, attribute: str, condition: str
 ) -> dict[str, MetricValue]:
     """SPD, DI, EOD and AOD of the answers (n, classes) to the items `chosen`."""
-    part = answered(ctx, chosen, answers)
+    return quartet_of(answered(ctx, chosen, answers), attribute, condition)
+
+
+def quartet_of(part: MetricContext, attribute: str, condition: str) -> dict[str, MetricValue]:
+    """SPD, DI, EOD and AOD of a context's own predictions, by `<condition>_<which>`."""
     missing = part.missing(("favourable",))
     out = {}
     for key, name in _METRICS.items():

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import JsonValue
 
+from runners.aggregation import aggregate
 from runners.attacks.geometry import Floats, Inputs, Ints
 from runners.context import MetricContext
 from runners.metrics.performance.balanced_accuracy import balanced_accuracy
+from runners.metrics.performance.counts import answers, distribution
 from runners.metrics.performance.roc_auc import roc_auc
 from runners.metrics.performance.shares import share_interval
 from runners.metrics.robustness.paired import auc_change, balanced_accuracy_change, share_change
@@ -83,44 +85,62 @@ def warning(figures: Figures) -> str:
     return text
 
 
-def measured(ctx: MetricContext, chosen: Ints, answers: Floats, name: str) -> dict[str, MetricValue]:
-    """Balanced accuracy, AUC and positive rate of the answers (n, classes) to the items `chosen`, with intervals."""
-    part = answered(ctx, chosen, answers)
+def measured(part: MetricContext, name: str) -> dict[str, MetricValue]:
+    """Balanced accuracy, AUC and positive rate of a context's answers, with intervals. `name` names the draws."""
     values = {"balanced_accuracy": balanced_accuracy(part), "auc": roc_auc(part)}
-    if ctx.task.kind == "binary":
-        positive = answers.argmax(axis=1) == ctx.task.positive_index
-        low, high = share_interval(positive, part.clusters, rng=ctx.rng(f"robustness.positive_rate.{name}"))
-        values["positive_rate"] = MetricValue(float(positive.mean()), low=low, high=high, n=positive.size)
-    else:
+    if part.task.kind != "binary":
         values["positive_rate"] = undefined("the task has no positive class", state="not_applicable")
+        return values
+    positive = answers(part) == part.task.positive_index
+    low, high = share_interval(positive, part.clusters, rng=part.rng(f"robustness.positive_rate.{name}"))
+    values["positive_rate"] = MetricValue(float(positive.mean()), low=low, high=high, n=positive.size)
     return values
 
 
-def answered(ctx: MetricContext, chosen: Ints, answers: Floats) -> MetricContext:
+def answered(ctx: MetricContext, chosen: Ints, probabilities: Floats) -> MetricContext:
     """The context of the items `chosen`, as if the submission had given these answers."""
     return replace(
-        ctx, ids=ctx.ids[chosen], labels=ctx.labels[chosen], probabilities=answers,
-        predictions=answers.argmax(axis=1).astype(np.int64),
+        ctx, ids=ctx.ids[chosen], labels=ctx.labels[chosen], probabilities=probabilities,
+        predictions=probabilities.argmax(axis=1).astype(np.int64),
         inputs=None if ctx.inputs is None else ctx.inputs[chosen],
         attributes={name: values[chosen] for name, values in ctx.attributes.items()},
         clusters=None if ctx.clusters is None else ctx.clusters[chosen],
     )  # fmt: skip
 
 
-def changes(
-    ctx: MetricContext, chosen: Ints, answers: Mapping[str, Floats], numbers: Mapping[str, Figures]
-) -> dict[str, MetricValue]:
-    """`deltas` as values with intervals over the same items, by `<change>_delta_<figure>`; none for latency."""
+def decided(part: MetricContext) -> MetricContext | None:
+    """The same with one row for each cluster, by the rule of the competition; None where it declares none.
+
+    Each item is answered, and attacked, by itself; what is combined are the probabilities.
+    """
+    return None if part.aggregate is None else aggregate(replace(part, validation=None), part.aggregate)
+
+
+def clustered_details(part: MetricContext) -> dict[str, JsonValue]:
+    """The rule by which the items of a context become decisions, and how many items each of them has."""
+    if part.aggregate is None or part.clusters is None:
+        raise RuntimeError("only a context with a rule and clusters has decisions")
+    _, sizes = np.unique(part.clusters.astype(str), return_counts=True)
+    return {
+        "by": part.aggregate.by, "rule": part.aggregate.rule, "items": part.n,
+        "items_per_cluster": {"least": int(sizes.min()), "median": float(np.median(sizes)), "most": int(sizes.max())},
+    }  # fmt: skip
+
+
+def changes(parts: Mapping[str, MetricContext], numbers: Mapping[str, Figures]) -> dict[str, MetricValue]:
+    """`deltas` as values with intervals over the same items, by `<change>_delta_<figure>`; none for latency.
+
+    `parts`: the context of each condition, all of the same items.
+    """
     intervals = {}
     for name, (after, before) in PAIRS.items():
-        if after in answers and before in answers:
-            part = answered(ctx, chosen, answers[after])
-            now, was = answers[after], answers[before]
+        if after in parts and before in parts:
+            part, now, was = parts[after], distribution(parts[after]), distribution(parts[before])
             intervals[f"{name}_balanced_accuracy"] = balanced_accuracy_change(part, now, was)
             intervals[f"{name}_auc"] = auc_change(part, now, was)
-            positive = ctx.task.positive_index
+            positive = part.task.positive_index
             intervals[f"{name}_positive_rate"] = share_change(
-                part, now.argmax(axis=1) == positive, was.argmax(axis=1) == positive
+                part, answers(part) == positive, answers(parts[before]) == positive
             )
     out = {}
     for key, change in deltas(numbers).items():
@@ -129,7 +149,7 @@ def changes(
         if change is None:
             out[f"{kind}_delta_{figure}"] = undefined("one of the two conditions has no value")
         else:
-            out[f"{kind}_delta_{figure}"] = MetricValue(change, low=low, high=high, n=chosen.size)
+            out[f"{kind}_delta_{figure}"] = MetricValue(change, low=low, high=high, n=parts["clean"].n)
     return out
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
-from runners.attacks.geometry import Floats, Norm
+from runners.attacks.geometry import Norm
 from runners.context import MetricContext
 from runners.metrics.robustness.attack import counts_of, plan_details
-from runners.metrics.robustness.condition import changes, figures, latency, measured, warning
+from runners.metrics.robustness.condition import (
+    answered,
+    changes,
+    clustered_details,
+    decided,
+    figures,
+    latency,
+    measured,
+    warning,
+)
 from runners.metrics.robustness.target import Plan, Target, attack_target, guarded, plan, plan_of, pushed, target
 from runners.metrics.robustness.validity import validity, validity_cost
-from runners.registry import Column, Cost, MetricReturn, MetricValue, metric, undefined
+from runners.registry import Asks, Column, Cost, MetricReturn, MetricValue, metric, undefined
 
 _CONDITIONS = {
     "clean": "clean",
@@ -52,6 +61,12 @@ _COLUMNS = (
         for key, column in _FIGURES.items()
     ),
 )
+#: The same of clusters, where the competition declares how their items become one decision; latency is an item's.
+_CLUSTERED = tuple(
+    replace(column, key=f"cluster_{column.key}", title=f"{column.title}, of clusters")
+    for column in _COLUMNS
+    if not column.key.endswith("_latency")
+)
 _OWN = frozenset(
     {"attack", "eps", "norm", "items", "defence", "defence_parameters", "push", "repeats", "batch", "check_items",
      "check_queries"}
@@ -63,8 +78,9 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     chosen = min(items, parameters["items"] or items)
     timed = (parameters["repeats"] + 1) * min(parameters["batch"], chosen)
     pipelines = 1 if parameters["defence"] is None else 2
-    each = chosen * (4 + attack.each) + 2 * timed + validity_cost(parameters, chosen, [attack])
-    return Cost(least=chosen * pipelines, typical=each * pipelines, access=attack.info.requires)
+    # One gradient an item moves the scores of the attacked as far as the budget allows.
+    each = (Asks(3, 1) + attack.asks) * chosen + Asks(2 * timed) + validity_cost(parameters, chosen, [attack])
+    return Cost.of(each * pipelines, least=chosen * pipelines, access=attack.info.requires)
 
 
 @metric(
@@ -73,9 +89,17 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     direction="none",
     range=(None, None),
     needs=("queries",),
-    results=_COLUMNS,
+    results=(*_COLUMNS, *_CLUSTERED),
     reference="Protocol of decision-based attacks on defended detectors: Chen et al. 2020; defences: see each; "
     "adaptive: Tramèr et al., NeurIPS 2020",
+    formula="BA, AUC, positive rate and latency of {clean, attacked} × {undefended, defended}\n"
+    "attack_delta = attacked − clean; defence_delta = defended − clean; left_delta = attacked_defended − clean; "
+    "gain_delta = attacked_defended − attacked",
+    interval="That of each figure (balanced accuracy, AUC, share, median of times); changes are paired over the "
+    "same items, and those of latency have none.",
+    limits="Attacks are after classes and stop once one has changed, so AUC under attack is an upper bound, also "
+    "with `push`. Balanced accuracy is 0.5 exactly as soon as every item gets one class, whatever the AUC: read "
+    "`details.warning`. The attack on the defence is adaptive in what it asks, not made for it.",
     queries=_cost,
 )
 def conditions(
@@ -103,6 +127,10 @@ def conditions(
     Latency is the median of `repeats` questions of `batch` items, defence included. Without `defence` there are two
     conditions.
 
+    Where the competition declares a rule by which items become one decision (frames a video), the results that begin
+    with `cluster_` are the same of these decisions: each item is attacked by itself, its probability is combined with
+    those of its cluster, and the intervals draw clusters. `details` has how many items they rest on.
+
     AUC is not clamped: below one half the attack has turned the ranking round. `details.warning` tells of a model that
     gives every item one class: then balanced accuracy is 0.5 exactly and says nothing, whatever its AUC is.
     """
@@ -121,7 +149,7 @@ def conditions(
 
 @dataclass
 class _Table:
-    """The conditions as they come: values by condition, and the answers behind them."""
+    """The conditions as they come: values by condition, and the context of the answers behind them."""
 
     ctx: MetricContext
     plan: Plan
@@ -130,7 +158,7 @@ class _Table:
     timing: tuple[int, int]
     checks: tuple[int, int]
     values: dict[str, dict[str, MetricValue]] = field(default_factory=dict)
-    answers: dict[str, Floats] = field(default_factory=dict)
+    parts: dict[str, MetricContext] = field(default_factory=dict)
 
     def fill(self, defence: str | None, parameters: dict[str, JsonValue] | None, names: tuple[str, str]) -> None:
         """One pipeline, clean and attacked."""
@@ -142,8 +170,8 @@ class _Table:
         if self.push:
             after, answers = pushed(aim, plan, attacked)
         for name, x, said in zip(names, (aim.x, after), (attacked.clean, answers), strict=True):
-            self.answers[name] = said
-            self.values[name] = measured(ctx, aim.chosen, said, name)
+            self.parts[name] = answered(ctx, aim.chosen, said)
+            self.values[name] = measured(self.parts[name], name)
             self.values[name]["latency"] = latency(
                 ctx, aim.model.predict, x, repeats=self.timing[0], batch=self.timing[1]
             )
@@ -155,12 +183,27 @@ class _Table:
         )  # fmt: skip
 
     def results(self) -> dict[str, MetricValue]:
-        """Every column; those of a defence that is not named are not applicable."""
-        numbers = {name: figures(row) for name, row in self.values.items()}
-        out = {f"{name}_{key}": value for name, row in self.values.items() for key, value in row.items()}
-        for name, row in numbers.items():
-            main = out[f"{name}_balanced_accuracy"].details
-            main["one_class"], main["warning"] = row.one_class, warning(row)
-        out |= changes(self.ctx, self.plain.chosen, self.answers, numbers)
+        """Every column of items, those of a defence that is not named not applicable; and of clusters, with a rule."""
         absent = undefined("the metric names no defence", state="not_applicable")
-        return {column.key: out.get(column.key, absent) for column in _COLUMNS}
+        found = _told(self.values, self.parts)
+        out = {column.key: found.get(column.key, absent) for column in _COLUMNS}
+        if self.ctx.aggregate is None:
+            return out
+        clusters = {name: part for name, items in self.parts.items() if (part := decided(items)) is not None}
+        values = {name: measured(part, f"cluster.{name}") for name, part in clusters.items()}
+        for name, row in values.items():
+            row["balanced_accuracy"].details.update(clustered_details(self.parts[name]))
+        found = {f"cluster_{key}": value for key, value in _told(values, clusters).items()}
+        by = self.ctx.aggregate.by
+        titles = {column.key: column.title.replace(", of clusters", f", by {by}") for column in _CLUSTERED}
+        return out | {key: replace(found.get(key, absent), title=title) for key, title in titles.items()}
+
+
+def _told(values: Mapping[str, dict[str, MetricValue]], parts: Mapping[str, MetricContext]) -> dict[str, MetricValue]:
+    """Figures and changes by the key of their column; beside each balanced accuracy whether it may be read at all."""
+    numbers = {name: figures(row) for name, row in values.items()}
+    for name, row in values.items():
+        main = row["balanced_accuracy"].details
+        main["one_class"], main["warning"] = numbers[name].one_class, warning(numbers[name])
+    out = {f"{name}_{key}": value for name, row in values.items() for key, value in row.items()}
+    return out | changes(parts, numbers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import JsonValue
 from runners.attacks.geometry import Bools, Floats, Inputs, Ints, Norm, ValueRange
 from runners.metrics.robustness.recheck import TOLERANCE, recheck
 from runners.metrics.robustness.target import Plan
+from runners.metrics.robustness.target import plan as plan_attack
 from runners.models.base import Model
 from runners.statistics.intervals import wilson
 
@@ -69,6 +71,18 @@ class Case:
     def white_box(self) -> bool:
         return "gradients" in self.model.access
 
+    @cached_property
+    def other_loss(self) -> Bools:
+        """Which of all items PGD along another loss than the attack's fools, of those that survived: (n,).
+
+        All false where the model gives no gradients.
+        """
+        out = np.zeros(self.n, dtype=bool)
+        if self.white_box:
+            left = np.flatnonzero(self.survived)
+            out[left] = self.fooled(second_white_box(self.plans, self.norm, self.eps), left, "other_loss")
+        return out
+
     def fooled(self, plan: Plan, index: Ints, purpose: str) -> Bools:
         """Which of the items `index` this plan fools within its own budget, checked like any result."""
         x, y = self.x[index], self.y[index]
@@ -85,10 +99,21 @@ class Case:
 Check = Callable[[Case], Finding]
 
 
+def second_white_box(plans: Sequence[Plan], norm: Norm, eps: float) -> Plan:
+    """PGD along the margin, or along the cross-entropy where an attack of the case took the margin already."""
+    taken = any(item.typed.get("loss") == "margin" for item in plans)
+    return plan_attack("pgd", norm, eps, {"loss": "cross_entropy" if taken else "margin", "bisections": 0})
+
+
 def changed(plan: Plan, *, eps: float | None = None, **typed: Any) -> Plan:
     """The plan with another budget, and other values for those of the named parameters that it has."""
     own = {key: value for key, value in typed.items() if key in plan.typed}
     return replace(plan, eps=plan.eps if eps is None else eps, typed={**plan.typed, **own})
+
+
+def only_queries(plans: Sequence[Plan]) -> bool:
+    """Whether no attack of the case sees gradients."""
+    return all(item.info.requires == "queries" for item in plans)
 
 
 def judged(case: Case, name: str, newly: int, what: str) -> Finding:
@@ -103,6 +128,5 @@ def judged(case: Case, name: str, newly: int, what: str) -> Finding:
     outcome: Outcome = "note"
     surely, _ = wilson(newly, n)
     if surely > _SUSPECT_SHARE:
-        weak = all(plan.info.requires == "queries" for plan in case.plans)
-        outcome = "broken" if not weak and surely > _BROKEN_SHARE else "suspect"
+        outcome = "broken" if surely > _BROKEN_SHARE and not only_queries(case.plans) else "suspect"
     return Finding(name, outcome, f"{what} fools {newly} of {n} items more than the attack did.", numbers)

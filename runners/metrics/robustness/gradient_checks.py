@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from runners.attacks.geometry import distance, into_ball, random_start, steepest
+from runners.defences.defended import DefendedModel
 from runners.metrics.robustness.answer_checks import DECISION_BASED
 from runners.metrics.robustness.evidence import Case, Finding
+from runners.statistics.intervals import wilson
 
 #: Share of items without a gradient before it says something; half of them, and white-box attacks see nothing.
 _NONE = 0.05
 _MOST = 0.5
-#: Share of items whose margin a small step along the gradient does not raise.
-_ASTRAY = 0.25
+#: Share of items, as sure as 95 %, whose margin a small step along the gradient does not raise. A derivative leads
+#: uphill but for the few items that have a kink within the step; a stand-in for one only more often than not, for
+#: what is rounded does not move with a small step. Of 50 items that is 6, and 19.
+_ASTRAY = 0.05
+_ASTRAY_STAND_IN = 0.25
 #: Length of the small step, in budgets.
 _STEP = 0.01
 
@@ -55,11 +60,18 @@ def uphill(case: Case) -> Finding:
     # Where the margin is worth thousands, float32 hides small rises: those count as rises.
     rise = (there.loss - here.loss)[moved] >= -1e-6 * np.maximum(1.0, np.abs(here.loss[moved]))
     flat = ~np.any(here.gradient.reshape(case.n, -1), axis=1)
-    astray = float((~rise).sum() + flat.sum()) / case.n
-    if astray <= _ASTRAY:
+    lost = int((~rise).sum() + flat.sum())
+    astray = lost / case.n
+    surely, _ = wilson(lost, case.n)
+    if surely <= (_ASTRAY_STAND_IN if _stand_in(case) else _ASTRAY):
         return Finding(
             "gradients_lead_uphill", "passed", "small steps along the gradient raise the loss.", {"astray": astray}
         )
     blind = all(plan.info.name in DECISION_BASED for plan in case.plans)
     text = f"for {astray:.0%} of items a small step along the gradient does not raise the loss: shattered gradients."
     return Finding("gradients_lead_uphill", "note" if blind else "suspect", text, {"astray": astray})
+
+
+def _stand_in(case: Case) -> bool:
+    """Whether a defence of the competition says itself that its way back is no derivative."""
+    return isinstance(case.model, DefendedModel) and case.model.info.path == "approximate"

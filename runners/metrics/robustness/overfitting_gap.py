@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from runners.context import IntArray, MetricContext, Names
+from runners.attributes import Attribute
+from runners.context import IntArray, MetricContext
 from runners.errors import ScorerFault
 from runners.metrics.performance.counts import answers
 from runners.registry import MetricReturn, MetricValue, metric, undefined
@@ -26,6 +27,12 @@ def gap(best: float, final: float) -> float:
     needs=("predictions", "attributes"),
     results=("[attribute]",),
     reference="Rice, Wong and Kolter, ICML 2020: best against last checkpoint",
+    formula="gap = |accuracy of the best checkpoint − accuracy of the last|",
+    interval="Percentile bootstrap over items, or whole clusters: give the copies of an item the same cluster. It "
+    "keeps the best checkpoint as it is; none where the last is the best.",
+    limits="The best of many noisy checkpoints is above the last by chance alone, and the interval does not show "
+    "it: choose the best on other items where it matters. Whether it is about robust accuracy depends on the "
+    "answers that the file holds.",
 )
 def overfitting_gap(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     """|BC - FC|: the accuracy of the best checkpoint less that of the last, computed from the answers of both.
@@ -43,7 +50,7 @@ def overfitting_gap(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     values = ctx.attributes.get(attribute)
     if values is None:
         return {key: undefined("the data split has no such attribute", state="not_applicable")}
-    known = np.array([value is not None and value != "" for value in values], dtype=bool)
+    known = values.known
     epochs = _numbers(values[known], attribute)
     steps = np.unique(epochs)
     if steps.size < 2:
@@ -65,9 +72,11 @@ def overfitting_gap(ctx: MetricContext, *, attribute: str) -> MetricReturn:
     return {key: MetricValue(value, low=low, high=high, n=int((epochs == steps[last]).sum()), details=details)}
 
 
-def _numbers(values: Names, attribute: str) -> npt.NDArray[np.float64]:
+def _numbers(values: Attribute, attribute: str) -> npt.NDArray[np.float64]:
     try:
-        return np.array([float(value) for value in values], dtype=np.float64)
+        met = values.sizes()
+        table = np.array([float(name) if name in met else np.nan for name in values.names], dtype=np.float64)
+        return np.asarray(table[values.codes])
     except ValueError as error:
         raise ScorerFault(
             f"{attribute} must hold the number of each item's checkpoint: {error}.",
@@ -91,6 +100,6 @@ def _interval(
         return None, None
     sums = resample_sums(units, draws=ITEM_DRAWS, rng=ctx.rng("robustness.overfitting_gap"))
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = percentile_interval(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
+        low, high = percentile_interval(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3], units=units.shape[0])
     # The best is never below the last: what lies below zero is no gap.
     return None if low is None else max(0.0, low), None if high is None else max(0.0, high)

@@ -15,7 +15,10 @@ from runners.defences.defended import defended
 from runners.errors import ScorerFault, UserError
 from runners.metrics.robustness.recheck import TOLERANCE, Rechecked, probabilities, recheck
 from runners.models.base import Model
-from runners.registry import AttackInfo, get_attack, parse_parameters
+from runners.registry import Asks, AttackInfo, get_attack, parse_parameters
+
+#: Items under attack are in memory, several times over.
+_MOST_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,14 @@ class Plan:
     typed: Mapping[str, Any]
 
     @property
+    def asks(self) -> Asks:
+        """What it declares to ask about each item."""
+        return self.info.asks(self.typed)
+
+    @property
     def each(self) -> int:
         """Questions it declares for each item."""
-        return 0 if self.info.queries is None else self.info.queries(self.typed)
+        return self.asks.total
 
     @property
     def label(self) -> str:
@@ -78,7 +86,10 @@ def target(
     chosen = np.arange(ctx.n)
     if items is not None and items < ctx.n:
         chosen = np.sort(ctx.rng("robustness.items").choice(ctx.n, size=items, replace=False))
-    plain = Target(ctx.model, ctx.inputs[chosen], ctx.labels[chosen], chosen, ctx.input.range)
+    # Inputs in a file stay there where all are wanted: whoever reads them in parts never holds them.
+    stay = items is None and isinstance(ctx.inputs, np.memmap)
+    x = ctx.inputs if stay else ctx.inputs[chosen]
+    plain = Target(ctx.model, x, ctx.labels[chosen], chosen, ctx.input.range)
     return guarded(ctx, plain, defence, parameters)
 
 
@@ -134,6 +145,11 @@ class Attacked:
 def attack_target(ctx: MetricContext, aim: Target, plan: Plan) -> Attacked:
     """Ask, attack the items that are right, check what was found. Items that are wrong already stay as they are."""
     x, y, model = aim.x, aim.y, aim.model
+    if x.nbytes > _MOST_BYTES:
+        raise ScorerFault(
+            f"An attack holds its items in memory, and {y.size:,} of them have {x.nbytes / 2**30:.1f} GiB.",
+            hint="Name a number of `items` to attack.",
+        )
     calls, started = model.calls, ctx.clock()
     clean = probabilities(model, x)
     correct = clean.argmax(axis=1) == y

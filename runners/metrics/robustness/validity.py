@@ -13,6 +13,7 @@ from runners.context import MetricContext
 from runners.metrics.robustness import answer_checks, attack_checks, gradient_checks
 from runners.metrics.robustness.evidence import Case, Check, Finding, Verdict
 from runners.metrics.robustness.target import Attacked, Plan, Target
+from runners.registry import Asks
 
 #: In the order of the report.
 CHECKS: tuple[Check, ...] = (
@@ -21,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     answer_checks.refusals,
     gradient_checks.zero_gradients,
     gradient_checks.uphill,
+    attack_checks.other_loss,
     attack_checks.black_box,
     attack_checks.single_step,
     attack_checks.smaller_budget,
@@ -30,16 +32,15 @@ CHECKS: tuple[Check, ...] = (
     answer_checks.few_classes,
 )
 #: Questions an item of the checks that are no attack (repeats, noise, gradients, looking again), one step included.
-_FIXED = 30
+_FIXED = Asks(20, 10)
 
 
-def validity_cost(parameters: Mapping[str, Any], items: int, plans: Sequence[Plan]) -> int:
-    """The most questions that the checks of a metric's parameters ask about these attacks."""
+def validity_cost(parameters: Mapping[str, Any], items: int, plans: Sequence[Plan]) -> Asks:
+    """The most that the checks of a metric's parameters ask about these attacks."""
     if not parameters["check_items"]:
-        return 0
-    queries = parameters["check_queries"]
-    each = _FIXED + attack_checks.cost(plans, queries)
-    return int(min(items, parameters["check_items"]) * each)
+        return Asks(0)
+    each = _FIXED + attack_checks.cost(plans, parameters["check_queries"])
+    return each * int(min(items, parameters["check_items"]))
 
 
 def validity(

@@ -16,7 +16,7 @@ from runners.metrics.robustness.attack import COLUMNS, counts_of, report
 from runners.metrics.robustness.recheck import Rechecked
 from runners.metrics.robustness.target import Attacked, Plan, attack_target, plan, target
 from runners.metrics.robustness.validity import validity, validity_cost
-from runners.registry import AttackInfo, Cost, MetricReturn, metric, undefined
+from runners.registry import Asks, AttackInfo, Cost, MetricReturn, metric, undefined
 
 _Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=16)]
 _Parameters = dict[str, dict[str, JsonValue]] | None
@@ -33,13 +33,10 @@ def _plans(names: Sequence[str], norm: Norm, eps: float, given: _Parameters) -> 
 def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     plans = _plans(parameters["attacks"], parameters["norm"], parameters["eps"], parameters["attack_parameters"])
     chosen = min(items, parameters["items"] or items)
-    typical = chosen * sum(2 + item.each for item in plans)
+    each = sum((item.asks for item in plans), Asks(2 * len(plans)))
     white = all(item.info.requires == "gradients" for item in plans)
-    return Cost(
-        least=chosen,
-        typical=typical + validity_cost(parameters, chosen, plans),
-        access="gradients" if white else "queries",
-    )
+    asked = each * chosen + validity_cost(parameters, chosen, plans)
+    return Cost.of(asked, least=chosen, access="gradients" if white else "queries")
 
 
 @metric(
@@ -50,6 +47,11 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     needs=("queries",),
     results=COLUMNS,
     reference="Croce and Hein, ICML 2020: worst case over attacks per item",
+    formula="robust accuracy = items that are right and stay right under every attack / n",
+    interval="Wilson score interval, over clusters a bootstrap. Median distance: order statistics. None for queries.",
+    limits="Still an upper bound: the worst of the attacks that were run. Attacks that the submission's access "
+    "rules out are in `details.not_run`, so a model that gives no gradients meets fewer of them; compare "
+    "submissions attacked by the same ones. Queries are those of all attacks together.",
     queries=_cost,
 )
 def worst_case(

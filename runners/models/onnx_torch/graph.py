@@ -12,6 +12,7 @@ import torch
 from onnx import numpy_helper
 
 from runners.models.onnx_torch import elementwise, layers, shapes
+from runners.models.onnx_torch.device import made_on
 from runners.models.onnx_torch.registry import OPERATORS, Attributes, Inputs, Operator, Tensor
 
 _DOMAINS = ("", "ai.onnx")
@@ -40,12 +41,13 @@ class TorchGraph:
     Raises `UnsupportedGraph` naming every operator that is missing.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
         graph = model.graph
         self._opset = next((entry.version for entry in model.opset_import if entry.domain in _DOMAINS), 1)
-        self._constants = {entry.name: _tensor(entry) for entry in graph.initializer}
+        self._constants = {entry.name: _tensor(entry).to(self.device) for entry in graph.initializer}
         variables = [entry for entry in graph.input if entry.name not in self._constants]
         if len(variables) != 1:
             raise UnsupportedGraph(f"the graph has {len(variables)} inputs, one is expected")
@@ -73,7 +75,7 @@ class TorchGraph:
         keep = {self.output, self.logits or self.output}
         nodes = []
         for index, node in enumerate(graph.node):
-            attributes = {entry.name: _attribute(entry) for entry in node.attribute}
+            attributes = {entry.name: _attribute(entry, self.device) for entry in node.attribute}
             attributes |= {"operator": node.op_type, "outputs": len(node.output)}
             dead = tuple(name for name in dict.fromkeys(node.input) if last[name] == index and name not in keep)
             function = OPERATORS[node.op_type]
@@ -83,7 +85,7 @@ class TorchGraph:
     def _fold(self, nodes: list[_Node]) -> list[_Node]:
         """Carry out at once every node that rests on constants only; return the others."""
         rest = []
-        with torch.no_grad():
+        with torch.no_grad(), made_on(self.device):
             for node in nodes:
                 if all(not name or name in self._constants for name in node.inputs):
                     self._constants |= self._run(node, self._constants)
@@ -92,7 +94,14 @@ class TorchGraph:
         return rest
 
     def __call__(self, x: Tensor, *, logits: bool = False) -> Tensor:
-        """The output for x of shape (n, *item); with `logits`, what goes into its final softmax, if there is one."""
+        """The output for x of shape (n, *item); with `logits`, what goes into its final softmax, if there is one.
+
+        x and the output are on the graph's device.
+        """
+        with made_on(self.device):
+            return self._carry_out(x, logits)
+
+    def _carry_out(self, x: Tensor, logits: bool) -> Tensor:
         wanted = self.logits if logits and self.logits is not None else self.output
         values: dict[str, Tensor] = {self.input: x}
         total = 0
@@ -139,12 +148,12 @@ def _tensor(proto: onnx.TensorProto) -> Tensor:
     return torch.from_numpy(np.array(numpy_helper.to_array(proto)))
 
 
-def _attribute(entry: onnx.AttributeProto) -> Any:
+def _attribute(entry: onnx.AttributeProto, device: torch.device) -> Any:
     value = onnx.helper.get_attribute_value(entry)
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, onnx.TensorProto):
-        return _tensor(value)
+        return _tensor(value).to(device)
     return list(value) if entry.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS) else value
 
 

@@ -133,3 +133,17 @@ def test_it_ends_with_its_supervisor_and_its_group_is_reaped(run_name: str) -> N
     assert engine.adopt(job) is None, "there is nothing to take over"
     assert [name.split("~")[1] for name in engine.reap([]) if run_name in name] == [run_name]
     assert not [name for name in Cgroup.existing() if run_name in name]
+
+
+def test_without_control_groups_the_peak_is_only_looked_at(run_name: str, tmp_path: Path) -> None:
+    """What is taken for a moment is missed: such a peak is shown, and nothing is measured by it."""
+    code = "a = bytearray(64 * 2**20); del a; import time; print('up', flush=True); time.sleep(60)"
+    for cgroups in (True, False):
+        job = Job(run=f"{run_name}-{cgroups}", attempt=1, limits=LIMITS, argv=("python", "-c", code))
+        sandbox = BubblewrapEngine(cgroups=cgroups).start(job)
+        try:
+            wait_for(lambda sandbox=sandbox: b"up" in sandbox.logs())
+            assert sandbox.samples_memory is not cgroups
+            assert cgroups is False or (sandbox.peak_memory() or 0) > 0
+        finally:
+            sandbox.close()

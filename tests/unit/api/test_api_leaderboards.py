@@ -50,6 +50,7 @@ def test_numbers_have_all_their_digits(anyone: APIClient, small: Competition, sc
 
     assert cell == {
         "text": "0.333", "value": 1 / 3, "low": 1 / 3 - 0.1, "high": 1 / 3 + 0.1, "n": 12, "state": "ok", "reason": "",
+        "verdict": "", "doubts": [],
     }  # fmt: skip
     row = next(csv.DictReader(io.StringIO(b"".join(anyone.get(BOARD, {"format": "csv"})).decode())))
     shown = [float(row[f"performance.accuracy{end}"]) for end in ("", ".low", ".high", ".n")]

@@ -41,7 +41,7 @@ def test_values_that_differ_end_the_benchmark() -> None:
 def test_libraries_stand_as_multiples_of_ours(
     monkeypatch: pytest.MonkeyPatch, quick: bool, reached: bool | None
 ) -> None:
-    seconds = {"native": 0.01, "measured": 0.5, "aif360": 3.0, "fairlearn": 20.0, "reject_native": 0.002}
+    seconds = {"native": 0.005, "measured": 0.01, "aif360": 3.0, "fairlearn": 20.0, "reject_native": 0.002}
 
     def probe(_module: str, question: dict[str, Any], **_: Any) -> dict[str, Any]:
         spent = [seconds.get(question["case"], 2.0)] * question["rounds"]
@@ -50,11 +50,16 @@ def test_libraries_stand_as_multiples_of_ours(
     monkeypatch.setattr(fairness, "probe", probe)
     found = fairness.measure(quick=quick)
 
-    assert found["aif360"]["times_slower_than_native"]["median"] == 300.0
-    assert found["fairlearn"]["times_slower_than_native"]["median"] == 2000.0
+    assert found["aif360"]["times_slower_than_measured"]["median"] == 300.0
+    assert found["fairlearn"]["times_slower_than_measured"]["median"] == 2000.0
+    assert found["aif360"]["times_slower_than_native"]["median"] == 600.0
     assert found["reject_option"]["times_slower_than_native"]["median"] == 1000.0
     assert found["rows"] == fairness.ROWS[quick]
     assert found["reached"] == (reached and dict.fromkeys([*fairness.TARGETS, "extra_bytes"], True))
+    # The claim is about what a competition gets: a fast count alone does not reach it.
+    seconds["measured"] = 0.5
+    again = fairness.measure(quick=quick)["reached"]
+    assert again is None or (again["aif360"], again["fairlearn"]) == (False, False)
 
 
 def test_memory_is_read_where_the_system_tells() -> None:

@@ -51,7 +51,7 @@ def test_waiting_shows_states_and_ends_with_results(
     assert done.rows == [
         {
             "key": "performance.accuracy", "value": "0.75", "95 % interval": "0.65 to 0.85", "n": "12", "unit": "",
-            "direction": "maximise", "state": "ok", "reason": "",
+            "direction": "maximise", "state": "ok", "reason": "", "validity": "",
         }
     ]  # fmt: skip
     assert "place 1 in the queue" in done.err

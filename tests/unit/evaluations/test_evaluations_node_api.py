@@ -8,8 +8,11 @@ import orjson
 import pytest
 
 from runners.contract import RunSpec, dump
+from runners.spec.models import InputSpec
+from tests.factories.judge_world import World
 from tests.factories.server import hello, node_make, queued_run, result_make
 from touchstone.evaluations.models import Node, Run
+from touchstone.evaluations.node_api import _told
 from touchstone.evaluations.services import node_create, node_disable
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +73,15 @@ def test_what_a_run_does_not_use_is_not_told_to_nodes_that_may_not_know_it(call)
     told = call("claim", CLAIM).json()["run"]
     assert RunSpec.model_validate(told).validation is None
     assert "validation" not in told
+    assert "surrogates" not in told
+
+
+def test_an_input_is_told_without_sizes_that_it_has_not(tmp_path) -> None:
+    spec = World(tmp_path).spec("code")
+    assert "sizes" not in _told(spec)["input"]
+    sized = InputSpec(kind="array", shape=(8,), sizes={"axes": [0], "least": 4, "most": 16})
+    for found in (spec, spec.model_copy(update={"input": sized})):
+        assert RunSpec.model_validate(_told(found)) == found
 
 
 def test_release(call) -> None:

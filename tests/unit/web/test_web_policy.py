@@ -30,6 +30,7 @@ PAGES = [
     "/reauthenticate/", "/competitions/new/", "/c/open-one/", "/c/open-one/data/",
     "/c/open-one/phases/", "/c/open-one/rules/", BOARD, f"{BOARD}?sort=-performance.log_loss", f"{BOARD}?q=nobody",
     "/c/open-one/leaderboard/warm-up/main/", "/c/open-one/submissions/", "/c/open-one/submit/", "/c/open-one/p/faq/",
+    "/c/open-one/transfer/",
     "/s/{run}/", "/s/{run}/state", "/no/such/page", f"{BOARD}?sort=nonsense",
 ]  # fmt: skip
 

@@ -33,7 +33,7 @@ from touchstone.leaderboards.selectors import (
 )
 
 #: What is told of a cell: the numbers raw, and the value as the page shows it.
-_CELL = ("text", "value", "low", "high", "n", "state", "reason")
+_CELL = ("text", "value", "low", "high", "n", "state", "reason", "verdict", "doubts")
 
 
 class BoardView(ApiView):

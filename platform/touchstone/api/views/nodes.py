@@ -11,6 +11,7 @@ from touchstone.api.base import ApiView
 from touchstone.api.node_outputs import NodesOut, QueuesOut
 from touchstone.api.schema import operation
 from touchstone.core.errors import NotAllowed
+from touchstone.evaluations.models import Run
 from touchstone.evaluations.queue_selectors import NodeView, nodes_view, queues_summary
 from touchstone.evaluations.services import may_manage_nodes
 
@@ -39,6 +40,11 @@ class Nodes(ApiView):
         return Response(NodesOut({"items": [node_dict(view) for view in nodes_view()]}).data)
 
 
+def _sent(run: Run) -> Any:
+    """The submission as its participant knows it: a run may be that of a copy."""
+    return run.submission.original_id or run.submission_id
+
+
 def node_dict(view: NodeView) -> dict[str, Any]:
     """A node as `NodeOut` describes it."""
     node, hello = view.node, view.node.hello or {}
@@ -59,5 +65,5 @@ def node_dict(view: NodeView) -> dict[str, Any]:
         "quarantined_at": node.quarantined_at,
         "quarantine_reason": node.quarantine_reason,
         "faults": node.faults,
-        "runs": [{"run": run.pk, "submission": run.submission_id, "started_at": run.started_at} for run in view.runs],
+        "runs": [{"run": run.pk, "submission": _sent(run), "started_at": run.started_at} for run in view.runs],
     }

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "touchstone.evaluations",
     "touchstone.leaderboards",
     "touchstone.registry",
+    "touchstone.transfers",
     "touchstone.audit",
     "touchstone.api",
     "touchstone.web",  # before allauth, whose templates it overrides

@@ -13,7 +13,17 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Q
 
-from runners.contract import EventBatch, FileRef, ImagePull, Lease, RunSpec, SplitRef, SubmissionRef
+from runners.contract import (
+    EventBatch,
+    FileRef,
+    ImagePull,
+    Lease,
+    RunSpec,
+    SplitRef,
+    SubmissionRef,
+    SurrogateRef,
+    surrogate_seconds,
+)
 from runners.contract import RunEvent as NodeEvent
 from runners.spec.models import CompetitionSpec
 from touchstone.competitions.models import Competition, DataSplit
@@ -27,6 +37,7 @@ from touchstone.evaluations.models import Lane, Node, Run, RunEvent, RunStatus
 from touchstone.evaluations.services.nodes import node_seen
 from touchstone.evaluations.services.queueing import QUICK_BURST, first_waiting
 from touchstone.evaluations.services.runs import spec_of, validation_split
+from touchstone.evaluations.services.wanted import Surrogate, wanted_of
 from touchstone.evaluations.state import run_lock, run_transition
 
 _SALT = "touchstone.node-file"
@@ -63,7 +74,7 @@ def run_claim(*, node: Node, queue: str, kinds: Sequence[str], base_url: str = "
             attempt=run.attempt + 1, node=node, started_at=moment, not_before=None, estimated_seconds=None,
             environment={"claim": key}, **logs_begin(run=run),
             lease_until=moment + timedelta(seconds=settings.TOUCHSTONE_LEASE_SECONDS),
-            deadline=moment + timedelta(seconds=_longest(spec)),
+            deadline=moment + timedelta(seconds=_longest(run, spec)),
         )  # fmt: skip
         return run_spec(run=row, spec=spec, base_url=base_url)
 
@@ -114,9 +125,9 @@ def _others(node: Node) -> Q | None:
     return functools.reduce(operator.or_, found) if found else None
 
 
-def _longest(spec: CompetitionSpec) -> float:
-    resources = spec.submission.resources
-    return resources.time + resources.start + _MARGIN_SECONDS
+def _longest(run: Run, spec: CompetitionSpec) -> float:
+    resources, count = spec.submission.resources, len(wanted_of(run=run, spec=spec).surrogates)
+    return resources.time + resources.start + surrogate_seconds(resources, count) + _MARGIN_SECONDS
 
 
 def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
@@ -124,6 +135,7 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
     submission, phase = run.submission, run.submission.phase
     sample = _sample(phase.competition, spec, phase.split)
     validation = validation_split(phase=phase, spec=spec)
+    wanted = wanted_of(run=run, spec=spec)
 
     def refs(files: Iterable[dict[str, Any]]) -> tuple[FileRef, ...]:
         return tuple(
@@ -134,6 +146,10 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
     def split(found: DataSplit) -> SplitRef:
         return SplitRef(name=found.name, visibility=found.visibility, digest=found.digest, files=refs(found.files))
 
+    def surrogate(of: Surrogate) -> SurrogateRef:
+        (file,) = refs([{"name": f"{of.name}.onnx", "sha256": of.sha256, "size": of.size}])
+        return SurrogateRef(name=of.name, file=file, required=of.required)
+
     return RunSpec(
         run=str(run.pk), attempt=run.attempt, competition=phase.competition.slug, phase=phase.slug,
         submission=SubmissionRef(
@@ -141,9 +157,10 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
             pull=_pull(run) if submission.image else None,
         ),
         task=spec.task, input=spec.input, attributes=spec.attributes, aggregate=spec.aggregate,
-        resources=spec.submission.resources, metrics=spec.metrics, split=split(phase.split),
+        resources=spec.submission.resources, metrics=wanted.metrics, split=split(phase.split),
         sample=split(sample) if sample is not None else None,
         validation=split(validation) if validation is not None else None,
+        surrogates=tuple(surrogate(of) for of in wanted.surrogates),
         seed=run.seed, lease_seconds=settings.TOUCHSTONE_LEASE_SECONDS,
     )  # fmt: skip
 

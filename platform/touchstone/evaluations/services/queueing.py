@@ -46,7 +46,7 @@ def needs_of(*, submission: Submission) -> dict[str, Any]:
 
 def place_of(*, run: Run) -> dict[str, Any]:
     """Priority, share, turn and charge for a run that enters its queue. Inside a transaction, with its row locked."""
-    phase, share = run.submission.phase, run.submission.participation.user_id
+    phase, share = run.submission.phase, run.share or run.submission.participation.user_id
     drawn = turn_draw(run=run, share=share, priority=phase.priority, seconds=_cost(run, phase))
     return {"priority": phase.priority, "share": share, **drawn}
 

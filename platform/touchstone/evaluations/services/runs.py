@@ -34,12 +34,16 @@ def validation_split(*, phase: Phase, spec: CompetitionSpec) -> DataSplit | None
     return None if name is None else DataSplit.objects.filter(competition=phase.competition, name=name).first()
 
 
-def run_receive(*, submission: Submission) -> Run:
-    """Begin the run of a fresh submission, in the state received. Its check is due at once."""
+def run_receive(*, submission: Submission, share: int = 0) -> Run:
+    """Begin the run of a fresh submission, in the state received. Its check is due at once.
+
+    `share`: key of the user whose turn it takes; 0: the participant's.
+    """
     moment = now()
     run = Run.objects.create(
         submission=submission,
         **needs_of(submission=submission),
+        share=share,
         # One seed for all attempts: a second attempt must not get a second chance.
         seed=secrets.randbits(48),
         deadline=moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS),

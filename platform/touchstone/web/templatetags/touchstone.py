@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from touchstone.evaluations.validity import name_of
 from touchstone.web import markdown as md
 from touchstone.web import present
 from touchstone.web.charts import Interval
@@ -62,6 +63,13 @@ def node_badge(state: str) -> SafeString:
 @register.simple_tag
 def result_badge(state: str) -> SafeString:
     return badge(present.RESULT_BADGES.get(state, present.RESULT_BADGES["undefined"]))
+
+
+@register.simple_tag
+def verdict_badge(verdict: str) -> SafeString:
+    """Whether a number under attack may be believed; the title says what the word means."""
+    known = verdict if verdict in present.VERDICT_BADGES else "unchecked"
+    return format_html('<span title="{}">{}</span>', present.VERDICT_TEXTS[known], badge(present.VERDICT_BADGES[known]))
 
 
 @register.simple_tag
@@ -172,6 +180,7 @@ register.filter("number", present.number)
 register.filter("count", present.count)
 register.filter("pillar", present.pillar)
 register.filter("direction", present.direction)
+register.filter("doubt_name", name_of)
 
 
 @register.filter

@@ -77,6 +77,8 @@ def _tabs(competition: Competition, participation: Participation | None, organis
     ]
     if participation or organiser:
         named.append(("submissions", _("My submissions"), "web:submissions"))
+    if organiser and set(competition.spec["submission"]["kinds"]) - {"predictions"}:
+        named.append(("transfer", _("Transfer"), "web:matrices"))
     tabs = [Tab(key, title, reverse(name, args=[slug])) for key, title, name in named]
     pages = [page for page in competition.pages if page["slug"] not in _OWN_PAGES]
     tabs += [Tab(f"p-{p['slug']}", p["title"], reverse("web:page", args=[slug, p["slug"]])) for p in pages]

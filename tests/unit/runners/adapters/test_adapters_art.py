@@ -41,17 +41,18 @@ def test_arts_bounded_attacks_succeed_exactly_within_the_closed_form(name, norm)
     assert (distance(found, x, norm) <= eps + 1e-6).all()
 
 
-def test_deepfool_finds_the_closed_form_minimum_of_a_linear_model():
+def test_arts_deepfool_finds_the_closed_form_minimum_of_a_linear_model():
     model, x, y, exact = linear()
     # ART multiplies DeepFool's steps by the width of the value range, here 8.
-    found = attacked("deepfool", model, x, y, norm="l2", value_range=(-4.0, 4.0))
+    found = attacked("deepfool", model, x, y, norm="l2", value_range=(-4.0, 4.0), engine="art")
     assert wrong(model, found, y).all()
     assert distance(found, x, "l2") / exact["l2"] == pytest.approx(np.ones(len(y)), rel=5e-3)
 
 
-def test_carlini_and_wagner_come_near_the_closed_form_minimum():
+def test_arts_carlini_and_wagner_come_near_the_closed_form_minimum():
     model, x, y, exact = linear(n=16)
-    found = attacked("carlini_wagner", model, x, y, norm="l2", value_range=(-2, 2), steps=20)
+    budget = {"steps": 20, "searches": 10, "step_size": 0.01}
+    found = attacked("carlini_wagner", model, x, y, norm="l2", value_range=(-2, 2), engine="art", **budget)
     assert wrong(model, found, y).all()
     ratio = distance(found, x, "l2") / exact["l2"]
     assert ratio.min() >= 1 - 1e-6

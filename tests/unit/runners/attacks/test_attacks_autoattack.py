@@ -13,6 +13,8 @@ from tests.factories.runner_models import NetModel
 
 torch = pytest.importorskip("torch")
 
+from runners.adapters.torch_model import AskedModule  # noqa: E402 - it imports torch itself
+
 PARTS = ["apgd-ce", "apgd-t", "fab-t", "square"]
 EPS = {"linf": 0.1, "l2": 0.6}
 
@@ -48,6 +50,48 @@ def test_it_is_the_reference_call_for_call(norm):
     # Gradients of the ratio of logits take up to three more of our own losses, in one more round trip.
     assert model.queries <= 2 * net.items
     assert model.calls <= 1.5 * net.calls + 50
+
+
+def test_an_item_that_holds_out_costs_the_published_number_of_calls():
+    """7864 calls of the standard version, as measured with the authors' code: one item that holds out is enough.
+
+    Calls are so many for each step and each question of Square, and a few besides: three small runs tell them all.
+    """
+    model, x, y = right_digits(1)
+
+    def calls(steps, queries):
+        settings = Settings("linf", 1e-4, (0.0, 1.0), seed=0, steps=steps, queries=queries)
+        found, module = evaluate(model, x, y, PARTS, settings, 10)
+        assert not wrong(model, found, y).any()
+        return module.forwards
+
+    few, longer, wider = calls(2, 5), calls(4, 5), calls(2, 10)
+    assert few + (longer - few) * (100 - 2) / 2 + (wider - few) * (5000 - 5) / 5 == 7864
+
+
+def test_a_targeted_part_learns_which_logit_its_loss_is_about(monkeypatch):
+    """Four logits make a targeted ratio: three differences, of which one comes with the first question."""
+    asked = {}
+    for learns in (True, False):
+        if not learns:
+            monkeypatch.setattr(AskedModule, "learn", lambda *_: None)
+        model, x, y = right_digits(4)
+        before = model.queries
+        _, module = evaluate(model, x, y, ["apgd-t"], Settings("linf", 1e-4, (0.0, 1.0), seed=0, steps=15), 10)
+        asked[learns] = (model.queries - before) / module.items
+    assert asked[True] <= 2.8
+    assert asked[False] >= asked[True] + 0.4
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_equal_answers_that_the_model_decides_rightly_are_no_examples(norm):
+    """Where every class is as likely as any other there is nothing to climb, and no part may fail on it."""
+    model, x, y = right_digits(4)
+    flat = NetModel([w * 0 for w in model.weights], [b * 0 for b in model.biases])
+    found = attacked(
+        "autoattack", flat, x, np.zeros_like(y), norm=norm, eps=0.1, value_range=(0, 1), steps=3, queries=10
+    )
+    assert (found == x).all()
 
 
 def test_a_fifth_of_arts_examples_at_most_for_no_higher_robust_accuracy(monkeypatch):

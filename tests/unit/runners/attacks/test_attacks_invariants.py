@@ -13,7 +13,7 @@ SMALL = {
     "apgd": {"steps": 20},
     "autoattack": {"steps": 5, "queries": 50},
     "boundary": {"queries": 200},
-    "carlini_wagner": {"steps": 6, "searches": 9},
+    "carlini_wagner": {"steps": 30, "searches": 6},
     "deepfool": {"steps": 20},
     "fgsm": {},
     "hop_skip_jump": {"queries": 200},
@@ -95,6 +95,21 @@ def test_round_trips_do_not_depend_on_the_number_of_items(name):
         assert model.queries <= (400 + 2) * n
         assert model.queries >= 200 * n
     assert calls[100] <= 1.3 * calls[5]
+
+
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] != "autoattack"])
+def test_a_range_about_zero_is_only_another_unit(name, norm):
+    """From -1 to 1 with twice the budget is as from 0 to 1: as many are fooled, at twice the distance."""
+    model, x, y = right_digits(30)
+    first, bias = model.weights[0], model.biases[0]
+    about = type(model)([first / 2, *model.weights[1:]], [bias + first.sum(axis=0) / 2, *model.biases[1:]])
+    plain = attacked(name, model, x, y, norm=norm, eps=EPS[norm], value_range=(0, 1), **SMALL[name])
+    wide = attacked(name, about, 2 * x - 1, y, norm=norm, eps=2 * EPS[norm], value_range=(-1, 1), **SMALL[name])
+    fooled, twice = wrong(model, plain, y), wrong(about, wide, y)
+    assert wide.min() < 0
+    assert abs(int(fooled.sum()) - int(twice.sum())) <= 3
+    reach = np.median(distance(plain, x, norm)[fooled]), np.median(distance(wide, 2 * x - 1, norm)[twice])
+    assert reach[1] == pytest.approx(2 * reach[0], rel=0.15)
 
 
 @pytest.mark.parametrize("name", ["apgd", "pgd", "autoattack", "square", "universal"])

@@ -50,6 +50,31 @@ def test_jpeg_is_what_pillow_writes_and_reads():
     assert back(gradient) is gradient
 
 
+@pytest.mark.parametrize("quality", [10, 75, 95])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_pillows_for_grey_and_colour_in_any_range(channels, quality):
+    levels = np.random.default_rng(1).integers(0, 256, (2, channels, 17, 10)).astype(np.uint8)
+    out, _ = jpeg((levels / 255 * 2 - 1).astype(np.float32), value_range=(-1.0, 1.0), quality=quality)
+    for image, read in zip(levels, out, strict=True):
+        buffer = BytesIO()
+        picture = Image.fromarray(image[0]) if channels == 1 else Image.fromarray(image.transpose(1, 2, 0))
+        picture.save(buffer, "JPEG", quality=quality)
+        expected = np.asarray(Image.open(buffer))
+        expected = expected[None] if channels == 1 else expected.transpose(2, 0, 1)
+        assert np.rint((read + 1) / 2 * 255) == pytest.approx(expected)
+
+
+def test_jpeg_keeps_less_of_the_colours_than_of_the_light():
+    """Colour is stored at half the resolution: a red and green chequerboard turns to its mean, a black and white one
+    stays."""
+    board = (np.indices((16, 16)).sum(axis=0) % 2).astype(np.float32)
+    light = np.stack([board, board, board])[None]
+    colour = np.stack([board, 1 - board, 0 * board])[None]
+    lost = [np.abs(compressed(x, value_range=UNIT, quality=95) - x).mean() for x in (light, colour)]
+    assert lost[0] < 0.02
+    assert lost[1] > 10 * lost[0]
+
+
 def test_jpeg_loses_more_at_lower_quality_and_nothing_of_a_flat_image():
     x = images(2, 1, 16, 16)
     lost = [np.abs(compressed(x, value_range=UNIT, quality=q) - x).mean() for q in (95, 50, 5)]

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from runners.aggregation import aggregate
 from runners.errors import ScorerFault
-from runners.judge.aggregate import aggregate
 from runners.spec.models import AggregateSpec, TaskSpec
 from tests.factories.runner_models import context
 

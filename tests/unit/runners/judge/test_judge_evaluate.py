@@ -145,7 +145,7 @@ def test_the_submission_sees_a_random_order_and_sample_first(world, serve):
 
 
 def test_a_death_during_an_attack_keeps_what_was_measured(world, serve):
-    serve(model := FakeServed(dies_after=N + 10 + TIMED + 200))
+    serve(model := FakeServed(dies_after=N + 10 + TIMED + 200, access=frozenset({"queries"})))
     result = world.evaluate(world.spec("model", HSJ, ACCURACY), engine=FakeEngine())
     assert result.verdict is Verdict.MEMORY
     assert (result.message, result.hint) == ("needed too much", "use less")

@@ -154,7 +154,7 @@ def test_clusters_of_the_validation_split_are_one_decision_too(held_out, serve, 
 
 
 def test_its_items_are_part_of_the_estimate(held_out, serve, monkeypatch):
-    monkeypatch.setattr("runners.judge.run.try_sample", lambda *_, **__: Pace(usual=0.1, best=0.01))
+    monkeypatch.setattr("runners.judge.foresee.try_sample", lambda *_, **__: Pace(usual=0.1, best=0.01))
     found = []
     for validation in (None, HELD_OUT):
         serve(FakeServed())

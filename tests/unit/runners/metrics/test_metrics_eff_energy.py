@@ -141,10 +141,33 @@ def test_refused_counters_say_so(machine, monkeypatch):
         read_rapl()
 
 
-def test_broken_zones_are_left_out(machine):
-    (machine[1].root / "intel-rapl:1" / "energy_uj").write_text("unknown\n")
+def test_memory_that_cannot_be_read_is_left_out_and_a_package_is_not(machine):
     (machine[1].root / "intel-rapl:0:1" / "max_energy_range_uj").unlink()
-    assert list(read_rapl()) == ["intel-rapl:0 package-0"]
+    assert list(read_rapl()) == ["intel-rapl:0 package-0", "intel-rapl:1 package-1"]
+    (machine[1].root / "intel-rapl:1" / "energy_uj").write_text("unknown\n")
+    with pytest.raises(NoCounter, match="intel-rapl:1 cannot be read"):
+        read_rapl()
+
+
+@pytest.mark.parametrize(("readable", "whole"), [(50, True), (15, False)])
+def test_a_counter_that_is_lost_meanwhile_takes_its_windows_with_it(machine, readable, whole):
+    """Memory's 5 W of 45 are gone after some answers: the sum without them would be too low."""
+    ctx, tree = machine
+    plain, left = tree.spend, iter(range(readable))
+
+    def spend(seconds, watts):
+        plain(seconds, watts)
+        if next(left, None) is None:
+            (tree.root / "intel-rapl:0:1" / "energy_uj").write_text("")
+
+    tree.spend = spend
+    result = found(ctx, windows=16, seconds=0.5)[""]
+    if whole:
+        assert result.value == pytest.approx(0.45, rel=1e-3)
+        assert 6 <= result.n < 16
+    else:
+        assert (result.value, result.state) == (None, "undefined")
+        assert "6 are needed" in result.reason
 
 
 NVML = """

@@ -71,9 +71,9 @@ def test_interval_covers_the_exponent():
 @pytest.mark.parametrize(
     ("cost", "name", "exponent"),
     [
-        (lambda n: 0.002 + 0.0005 * n, "n", 1.0),
+        (lambda n: 0.002 + 0.0005 * n, "n..n log n", 1.0),
         (lambda n: 0.002 + 0.00002 * n**2, "n^2", 2.0),
-        (lambda n: 0.010 + 0.00002 * n, "n", 1.0),
+        (lambda n: 0.010 + 0.00002 * n, "n..n log n", 1.0),
     ],
 )
 def test_metric_on_a_synthetic_clock(cost, name, exponent):
@@ -87,7 +87,7 @@ def test_metric_on_a_synthetic_clock(cost, name, exponent):
     assert len(points) >= 5
     assert [p["n"] for p in points] == sorted({p["n"] for p in points})
     assert points[-1]["min_ms"] == pytest.approx(1000 * cost(256))
-    assert model.calls == len(points) * (7 + 1)
+    assert model.calls == len(points) * (7 + 1) + 1
 
 
 def test_what_does_not_grow_cannot_be_told():
@@ -95,7 +95,8 @@ def test_what_does_not_grow_cannot_be_told():
     assert (result.value, result.state) == (None, "undefined")
     assert "cannot be told" in result.reason
     assert "constant cost" in result.reason
-    assert result.details["class"] == "1"
+    assert result.details["class"] is None
+    assert "1" in result.details["plausible"]
 
 
 def test_noise_cannot_be_told():
@@ -138,7 +139,7 @@ def test_latency_on_a_synthetic_clock():
     turns = iter(range(10**6))
     ctx, model = timed(lambda n: (0.001 + 0.0001 * n) * (3 if next(turns) % 10 == 0 else 1))
     results = {r.key: r for r in measure("efficiency.latency", "l", {"batch_sizes": [1, 16], "repeats": 200}, ctx)}
-    assert list(results) == ["l", "l.p95", "l.p99", "l.throughput"]
+    assert list(results)[:4] == ["l", "l.p95", "l.p99", "l.throughput"]
     assert results["l"].value == pytest.approx(1.1)
     assert results["l"].low == results["l"].high == pytest.approx(1.1)
     assert results["l"].n == 200
@@ -175,5 +176,5 @@ def test_real_clock_on_a_real_workload():
 
 def test_a_file_of_answers_has_no_latency():
     results = list(measure("efficiency.latency", "l", {}, context([0, 1], [0, 1])))
-    assert [r.key for r in results] == ["l", "l.p95", "l.p99", "l.throughput"]
+    assert [r.key for r in results][:4] == ["l", "l.p95", "l.p99", "l.throughput"]
     assert {r.state for r in results} == {"not_applicable"}

@@ -128,3 +128,10 @@ def test_tables_are_computed_at_once():
 def test_multiclass_errors_count_but_have_no_sign():
     ctx = group_context(np.array([[[60, 20], [20, 60]], [[70, 10], [10, 70]]]))
     assert only(RP, ctx).value == pytest.approx(1 - 0.125 / 0.25)
+
+
+def test_a_ratio_is_not_a_percentage_more():
+    """A published table prints 0.28 against 0.05 as "+560 %": it is 5.6 times as much, and 460 % more."""
+    ctx = wearing({"yes": (72, 28, 28, 72), "no": (190, 10, 10, 190)})
+    assert only(RP, ctx).value == pytest.approx(-4.6)
+    assert only(RP, ctx, present="no").value == pytest.approx(1 - 1 / 5.6)

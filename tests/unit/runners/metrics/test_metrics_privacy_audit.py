@@ -91,6 +91,22 @@ def test_the_threshold_is_judged_on_items_it_was_not_chosen_on():
     assert found["false_positives"] == (called & ~member).sum()
 
 
+def test_the_order_of_the_split_tells_nothing():
+    """Members stand first in the file, and the model says the same of everybody: one in twenty runs may err."""
+    p, member = np.full(400, 0.6), np.arange(400) < 200
+    found = [run(member_context(p, member, seed=seed), delta=0.0) for seed in range(20)]
+    assert [one["e"].value for one in found] == [0.0] * 20
+    assert sum(one["e.one_run"].value > 0 for one in found) <= 1
+
+
+def test_the_coins_of_one_half_tell_nothing_of_the_other():
+    """How many members the judged half has is left to chance, as the bound for one run supposes."""
+    p, member = randomised_response(200, 1.0, 0)
+    counts = {run(member_context(p, member, seed=seed))["e.one_run"].details["members"] for seed in range(6)}
+    assert len(counts) > 2
+    assert all(30 < count < 70 for count in counts)
+
+
 def test_a_false_claim_is_refuted():
     rng = np.random.default_rng(1)
     member = rng.random(1000) < 0.5

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -257,9 +258,9 @@ def test_too_few_absent_and_undeclared():
     assert {(r.value, r.state) for r in found.values()} == {(None, "too_few")}
     assert "20 items have member = yes" in found["m"].reason
     ctx = member_context(np.full(100, 0.6), np.arange(100) < 50)
-    absent = run(type(ctx)(**{**vars(ctx), "attributes": {"other": ctx.attributes["member"]}}))
+    absent = run(replace(ctx, attributes={"other": ctx.attributes["member"]}))
     assert {r.state for r in absent.values()} == {"not_applicable"}
-    classes_only = run(type(ctx)(**{**vars(ctx), "probabilities": None}))
+    classes_only = run(replace(ctx, probabilities=None))
     assert {r.state for r in classes_only.values()} == {"not_applicable"}
     assert "probability" in classes_only["m"].reason
     with pytest.raises(ScorerFault, match="membr"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,8 +78,7 @@ def test_what_cannot_be_told():
     missing = run(checkpoints({1: 5, 2: 4}, n=10), attribute="step")
     assert missing.state == "not_applicable"
     ctx = checkpoints({1: 5, 2: 4}, n=10)
-    ctx.attributes["epoch"][0] = "last"
+    epochs = list(ctx.attributes["epoch"])
     with pytest.raises(ScorerFault, match="number"):
-        run(ctx)
-    ctx.attributes["epoch"][0] = None
-    assert run(ctx).details["unknown"] == 1
+        run(replace(ctx, attributes={"epoch": ["last", *epochs[1:]]}))
+    assert run(replace(ctx, attributes={"epoch": [None, *epochs[1:]]})).details["unknown"] == 1

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from runners import registry
+from runners.catalogue import catalogue
 from runners.measure import measure
 from runners.spec.parameters import parameter_problems
 from tests.factories.runner_models import Clock, TimedModel, context, linear_model, model_context
 
-DOCS = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[4] / "docs" / "metrics" / "guide.md").read_text(encoding="utf-8")
 
 METRIC = '''
 from typing import Annotated
@@ -84,7 +85,7 @@ def test_a_metric_of_a_package_is_measured(installed):
 
 
 def test_it_is_catalogued_and_its_parameters_are_checked(installed):
-    entry = registry.catalogue()["metrics"]["acme.weighted_error"]
+    entry = catalogue()["metrics"]["acme.weighted_error"]
     assert entry["summary"].startswith("Wrong answers over items")
     problems = parameter_problems(entry["parameters"], {"weight": 0, "wait": 1})
     assert sorted(problem.loc for problem in problems) == [("wait",), ("weight",)]
@@ -110,7 +111,7 @@ def test_the_metric_of_the_docs_works(own_registry):
     (block,) = (text for text in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if "batching_gain" in text)
     lines = [line for line in block.splitlines() if line.strip() and not line.startswith(("import", "from"))]
     assert len(lines) <= 20
-    exec(compile(block, "docs/metrics.md", "exec"), {"__name__": "organisers_own"})
+    exec(compile(block, "docs/metrics/guide.md", "exec"), {"__name__": "organisers_own"})
     clock = Clock()
     model = TimedModel(clock, lambda n: 0.004 + 0.001 * n)
     ctx = model_context(model, np.zeros((30, 3), dtype=np.float32), [0, 1] * 15, clock=clock)

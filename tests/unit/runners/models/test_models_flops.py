@@ -191,3 +191,31 @@ def test_what_does_not_depend_on_the_input_costs_nothing():
     model = graph(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, {"a": (4, 100), "b": (100, 2)})
     assert flops(model) == 2 * 4 * 2
     assert parameters(model) == 600
+
+
+class Pooled(nn.Module):
+    """One matrix for each token, attention without weights, and the mean: 2·L·8·8 + 2·2·L·L·8 + 2·8·3 operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.each, self.out = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.each(x)
+        return self.out((torch.softmax(h @ h.transpose(1, 2), dim=-1) @ h).mean(dim=1))
+
+
+def test_a_graph_of_any_length_is_counted_at_the_usual_one():
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Pooled().eval(), torch.zeros(1, 5, 8), file, dynamo=False, input_names=["x"],
+            dynamic_axes={"x": {0: "n", 1: "length"}},
+        )  # fmt: skip
+    model = onnx.load_from_string(file.getvalue())
+    assert size_of(model)["flops"] is None
+    for length in (16, 64):
+        told = size_of(model, (length, 8))
+        assert told["flops"] == 2 * length * 8 * 8 + 2 * 2 * length * length * 8 + 2 * 8 * 3
+        assert told["uncounted"] == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -293,3 +295,44 @@ def test_the_command_prints_defects_and_exits_7(broken: Broken, capsys: pytest.C
 def test_the_command_exits_0_for_a_sound_folder(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(sound)]) == 0
     assert "mini: no defects" in capsys.readouterr().out
+
+
+ATTACK = "  - {use: robustness.attack, as: one, attack: fgsm, eps: 0.1, check_items: 0}\n"
+
+
+@pytest.fixture
+def asking(broken: Broken) -> Path:
+    """A sound folder whose submissions are asked."""
+    folder = broken("  kinds: [predictions]\n", f"  kinds: [model]\n{INPUT}", METRIC, METRIC + ATTACK)
+    for name in ("open", "test"):
+        rows = "".join(f"{name[0]}{i},0.1,0.2\n" for i in (1, 2, 3))
+        (folder / "data" / name / "inputs.csv").write_text(f"id,a,b\n{rows}")
+    return folder
+
+
+def test_the_command_tells_what_metrics_will_ask(asking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(asking)]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "  phase main, what metrics ask a submission, as a rule (at least):",
+        "    one (fgsm): 12 forward and 3 backward passes (3)",
+    ]
+    assert main(["check", str(asking), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["asks"]["main"]
+    assert (told["result"], told["least"], told["forward"], told["backward"]) == ("one", 3, 12, 3)
+    assert main(["check", str(asking), "--no-data"]) == 0
+    assert "ask" not in capsys.readouterr().out
+
+
+def test_files_of_predictions_are_asked_nothing(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(sound), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["asks"] == {}
+
+
+def test_what_metrics_ask_is_left_out_where_nobody_knows(
+    asking: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "runners.forecast", None)
+    assert main(["check", str(asking)]) == 0
+    assert "not installed" in capsys.readouterr().out
+    assert main(["check", str(asking), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["asks"] is None

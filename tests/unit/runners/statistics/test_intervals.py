@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from runners.statistics.intervals import mover, mover_ratio, quantile_interval, wilson
+from runners.statistics.intervals import mover, mover_ratio, quantile_interval, reaching_zero, student, wilson
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -63,3 +63,14 @@ def test_quantile_interval_is_open_where_the_sample_is_small():
     assert high is None
     assert quantile_interval(np.arange(71.0), 0.95)[2] is None
     assert quantile_interval(np.arange(72.0), 0.95)[2] is not None
+
+
+def test_student_is_the_printed_table():
+    assert [student(k) for k in (1, 4, 9, 10**9)] == pytest.approx([12.7062, 2.7764, 2.2622, 1.95996], abs=1e-4)
+
+
+def test_a_size_that_may_be_nothing_reaches_zero():
+    assert reaching_zero(0.1, (0.02, 0.25)) == (0.0, 0.25)
+    assert reaching_zero(0.3, (0.2, 0.45)) == (pytest.approx(0.15), 0.45)
+    assert reaching_zero(0.3, (0.2, 0.35)) == (0.2, 0.35)
+    assert reaching_zero(0.3, (None, None)) == (None, None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from runners.attributes import Attribute
 from runners.context import FloatArray, IntArray, MetricContext, Names
 from runners.errors import ScorerFault
 from runners.spec.models import AggregateSpec
@@ -42,6 +43,7 @@ def aggregate(ctx: MetricContext, rule: AggregateSpec) -> MetricContext:
         probabilities=None if ctx.probabilities is None else combined,
         attributes={name: _attribute(values, codes, names.size) for name, values in ctx.attributes.items()},
         clusters=None,
+        aggregate=None,
         validation=None if ctx.validation is None else aggregate(ctx.validation, rule),
         inputs=None,
         model=None,
@@ -87,15 +89,9 @@ def _reduce(values: FloatArray, codes: IntArray, clusters: int, rule: AggregateS
     return np.array([np.median(part, axis=0) for part in np.split(values[order], bounds[1:])])
 
 
-def _attribute(values: Names, codes: IntArray, clusters: int) -> Names:
-    """The value that all items of a cluster share, else None."""
-    out: Names = np.full(clusters, None, dtype=object)
-    mixed = np.zeros(clusters, dtype=bool)
-    seen = np.zeros(clusters, dtype=bool)
-    for code, value in zip(codes.tolist(), values, strict=True):
-        if not seen[code]:
-            out[code], seen[code] = value, True
-        elif out[code] != value:
-            mixed[code] = True
-    out[mixed] = None
-    return out
+def _attribute(values: Attribute, codes: IntArray, clusters: int) -> Attribute:
+    """The value that all items of a cluster share; unknown where they differ."""
+    shared = np.full(clusters, -1, dtype=values.codes.dtype)
+    shared[codes] = values.codes
+    shared[codes[shared[codes] != values.codes]] = -1
+    return Attribute(values.names, shared)
