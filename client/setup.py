@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import setup  # type: ignore[import-untyped]
 from setuptools.command.build_py import build_py  # type: ignore[import-untyped]
 
-SHARED = ("__init__.py", "contract.py", "errors.py", "spec/*.py", "spec/*.json", "data/*.py")
+SHARED = ("__init__.py", "attributes.py", "contract.py", "errors.py", "spec/*.py", "spec/*.json", "data/*.py")
 
 
 class BuildWithShared(build_py):  # type: ignore[misc]

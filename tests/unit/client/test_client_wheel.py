@@ -66,7 +66,7 @@ def test_what_is_in_it(wheel: Path) -> None:
     names = {path.relative_to(wheel).as_posix() for path in wheel.rglob("*") if path.is_file()}
     assert {"touchstone_client/cli/__init__.py", "runners/spec/catalogue.json", "runners/contract.py"} <= names
     shared = {name.split("/")[1] for name in names if name.startswith("runners/")}
-    assert shared == {"__init__.py", "contract.py", "errors.py", "spec", "data"}
+    assert shared == {"__init__.py", "attributes.py", "contract.py", "errors.py", "spec", "data"}
     entry = next(wheel.glob("*.dist-info")) / "entry_points.txt"
     assert "touchstone = touchstone_client.cli:main" in entry.read_text()
 
