@@ -26,7 +26,8 @@ from runners.channel.listener import Listener
 from runners.channel.oip import Expected
 from runners.engines import choose_engine
 from runners.engines.base import Job, Limits
-from runners.models.served import ServedModel, open_model
+from runners.models.opening import open_model
+from runners.models.served import ServedModel
 from runners.models.weights_server import _runtime_session, _torch_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 from scripts.stack import ROOT

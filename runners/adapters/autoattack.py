@@ -82,7 +82,8 @@ def _configure(attack: Any, module: Any, settings: Settings, classes: int) -> No
     if settings.samples > 1:
         attack.version = "rand"  # otherwise it warns that the model is randomised, which is why there are samples
     _expect(attack.apgd, module, lambda: "cross_entropy" if attack.apgd.loss == "ce" else "margin")
-    for part in (attack.apgd_targeted, attack.fab):
+    # A targeted ratio is made of four logits: a model that pulls answers all of it in the question after the first.
+    for part in (attack.fab,) if module.pulls else (attack.apgd_targeted, attack.fab):
         _expect(part, module, lambda: "margin")
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from runners.attacks.geometry import ValueRange, logits, probabilities
+from runners.attacks.geometry import BATCH_BYTES, ValueRange, logits, probabilities
 from runners.attacks.gradient import ask_gradient
-from runners.models.base import Loss, Model
+from runners.models.base import Loss, Model, can_pull
 
 Array = npt.NDArray[Any]
 #: Logits below this stand for classes without any chance: finite, so that differences of them are.
@@ -28,7 +28,8 @@ class AskedModule(torch.nn.Module):  # type: ignore[misc] # torch is not read by
 
     Items go to the model in the shape `item` and in its own `value_range`. Where a gradient will be wanted, the first
     question is a gradient itself, so that a forward and a backward pass cost one question: of the cross-entropy, or
-    of the margin inside `expecting`, if that is what the loss is made of. What that does not give, `_pull` asks for.
+    of the margin inside `expecting`, if that is what the loss is made of. What that does not give is asked for in one
+    question where the model `pulls`, else as margins.
     `forwards` counts calls of the module, `items` the items in them.
     """
 
@@ -39,6 +40,7 @@ class AskedModule(torch.nn.Module):  # type: ignore[misc] # torch is not read by
         self._expected: tuple[Array, Loss] | None = None
         self.forwards = 0
         self.items = 0
+        self.pulls = can_pull(model)
 
     @contextmanager
     def expecting(self, y: Any, loss: Loss) -> Iterator[None]:
@@ -84,6 +86,14 @@ class AskedModule(torch.nn.Module):  # type: ignore[misc] # torch is not read by
         weight = np.abs(wanted)
         weight[np.arange(z.shape[0]), z.argmax(axis=1)] = 0.0
         self._expected = (np.where(weight.any(axis=1), weight.argmax(axis=1), expected[0]), "margin")
+
+    def pull(self, x: Array, weights: Array) -> Array:
+        """The gradient of the weighted logits, in the units of the scaled items; only where the model `pulls`."""
+        model: Any = self._model
+        step = max(1, BATCH_BYTES // max(1, x[0].nbytes))
+        with torch.enable_grad():
+            parts = [model.pull(x[i : i + step], weights[i : i + step]).gradient for i in range(0, len(x), step)]
+        return np.concatenate(parts) * np.float32(self._width)
 
     def ask(self, x: Array, y: Array, loss: Loss) -> tuple[Array, Array]:
         """Logits, and the gradient of the loss in the units of the scaled items."""
@@ -169,6 +179,11 @@ def _pull(module: AskedModule, x: Array, z: Array, known: tuple[Array, Array] | 
         factor, whole = np.where(equal, 1.0, factor), whole | equal
         out[whole] += _rows(factor[whole], x) * known[1][whole]
         left[whole] = 0.0
+    if module.pulls:
+        rows = np.flatnonzero(left.any(axis=1))
+        if rows.size:
+            out[rows] += module.pull(x[rows], left[rows])
+        return out
     rows = np.flatnonzero((left != 0).sum(axis=1) > 2)
     if rows.size:
         _cross_entropies(module, x, z, left, rows, out)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.errors import ScorerFault, UserError
-from runners.models.base import Access, Gradient, Loss, Model
+from runners.models.base import Access, Gradient, Loss, Model, Pulls, can_pull
 from runners.registry import DefenceInfo, get_defence, parse_parameters
 
 
@@ -66,6 +66,20 @@ class DefendedModel:
         """
         changed, back = self.info.function(x, value_range=self._range, **self.parameters)
         answer = self._model.gradient(changed, y, loss=loss)
+        gradient = np.asarray(back(answer.gradient), dtype=np.float32)
+        return Gradient(loss=answer.loss, gradient=gradient, logits=answer.logits)
+
+    @property
+    def pulls(self) -> bool:
+        """Whether the model inside does."""
+        return can_pull(self._model)
+
+    def pull(self, x: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]) -> Gradient:
+        """Weighted logits of the defended x, and their gradient with respect to x itself; where `pulls`."""
+        if not isinstance(self._model, Pulls):
+            raise NotImplementedError("the model inside differentiates its own losses only")
+        changed, back = self.info.function(x, value_range=self._range, **self.parameters)
+        answer = self._model.pull(changed, weights)
         gradient = np.asarray(back(answer.gradient), dtype=np.float32)
         return Gradient(loss=answer.loss, gradient=gradient, logits=answer.logits)
 

@@ -16,7 +16,8 @@ from runners.example_store import ExampleStore, content_key
 from runners.judge.recorder import Recorder
 from runners.judge.submission import MODEL_FILE, place_file
 from runners.metrics.robustness.crafting import Order, craft, order_of
-from runners.models.served import ServedModel, open_model
+from runners.models.opening import open_model
+from runners.models.served import ServedModel
 from runners.registry import MetricValue, metrics, parse_parameters, undefined
 from runners.spec.models import SubmissionKind
 from runners.surrogates import Examples

@@ -28,8 +28,9 @@ from runners.judge.recorder import Recorder
 from runners.judge.submission import Startable, only_file, prepare
 from runners.judge.timing import reserve, with_timing
 from runners.judge.validation import answered, ask_validation, load_validation
+from runners.models.opening import open_model
 from runners.models.predictions import read_predictions
-from runners.models.served import ServedModel, open_model
+from runners.models.served import ServedModel
 from runners.spec.models import SubmissionKind
 
 #: Once the answers have taken this share of a run's time, nothing is asked that no metric needs.

@@ -71,6 +71,27 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Pulls(Protocol):
+    """What a model that gives gradients may do besides, where `pulls`: differentiate any loss in one question."""
+
+    @property
+    def pulls(self) -> bool: ...
+
+    def pull(self, x: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]) -> Gradient:
+        """`loss` is the sum of `weights` (n, classes) times the logits of each item, `gradient` that of it.
+
+        With the slopes of a loss in the logits as weights, that is the gradient of the loss (a vector-Jacobian
+        product).
+        """
+        ...
+
+
+def can_pull(model: object) -> bool:
+    """Whether `model.pull` may be asked."""
+    return isinstance(model, Pulls) and model.pulls
+
+
+@runtime_checkable
 class Explains(Protocol):
     """What a model whose `access` holds `explanations` does besides: it says why it answers as it does."""
 

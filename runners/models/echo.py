@@ -15,7 +15,8 @@ import numpy.typing as npt
 from runners.engines.base import Engine
 from runners.errors import ParticipantFault, RetryableError
 from runners.models.base import NoEcho
-from runners.models.served import ServedModel, open_model
+from runners.models.opening import open_model
+from runners.models.served import ServedModel
 from runners.spec.models import InputSpec, ResourceSpec, SubmissionKind, TaskSpec
 
 #: Seconds of a run that echoes may take together; they are no part of the submission's time.

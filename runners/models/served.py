@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from runners.channel import bridging
 from runners.channel.client import OipClient
 from runners.channel.errors import ChannelError, ServerError
 from runners.channel.listener import Listener
 from runners.channel.oip import Expected
-from runners.engines.base import Engine, Exit, Job, Sandbox
+from runners.engines.base import Exit, Sandbox
 from runners.errors import ParticipantFault, RetryableError
-from runners.models import _answers, _faults, _starting
+from runners.models import _answers, _faults
 from runners.models._batches import BatchSize
 from runners.models.base import Access, Gradient, Loss, SizeRefused
-from runners.spec.models import InputSpec, ResourceSpec, SubmissionKind, TaskSpec
+from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 
 #: The most items and input bytes of one call; how many it is within that, `BatchSize` finds out.
 _MOST_ITEMS = 256
@@ -33,7 +30,7 @@ T = TypeVar("T")
 
 
 class ServedModel:
-    """Implements `runners.models.base.Model`. Made by `open_model`; close it, or use it in a `with`.
+    """Implements `runners.models.base.Model`. Made by `opening.open_model`; close it, or use it in a `with`.
 
     `reasons` says, for each access it does not give, why; `offer` is what the platform's own server told of a model.
     `adopted`: an attempt before this one started it. `waited`: seconds it waited for a machine of a cluster, which are
@@ -122,9 +119,21 @@ class ServedModel:
         self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], *, loss: Loss = "cross_entropy"
     ) -> Gradient:
         """Loss of x against y and its gradient. Raises `NotImplementedError` unless `gradients` is in `access`."""
+        return self._differentiated(x, np.ascontiguousarray(y, dtype=np.int64), loss)
+
+    @property
+    def pulls(self) -> bool:
+        """Whether its server knows the loss that `pull` asks for; one of an image made earlier does not."""
+        return "gradients" in self.access and self.offer.get("weighted") is True
+
+    def pull(self, x: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]) -> Gradient:
+        """The sum of `weights` (n, classes) times the logits of each item, and its gradient; where `pulls`."""
+        return self._differentiated(x, np.ascontiguousarray(weights, dtype=np.float64), "weighted")
+
+    def _differentiated(self, x: npt.NDArray[np.float32], y: npt.NDArray[Any], loss: str) -> Gradient:
         if "gradients" not in self.access:
             raise NotImplementedError(self.reasons.get("gradients", "this submission gives no gradients"))
-        x, y = self._checked(x), np.ascontiguousarray(y, dtype=np.int64)
+        x = self._checked(x)
         parts = self._in_batches("gradient", lambda part, labels: self._gradient(part, labels, loss), x, y)
         if not parts:
             return Gradient(np.zeros(0), x, np.zeros((0, len(self._task.classes))))
@@ -246,7 +255,7 @@ class ServedModel:
         self._count(len(x))
         return _answers.probabilities(answer, kind=self._input.output, first=self.queries - len(x))
 
-    def _gradient(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], loss: Loss) -> dict[str, Any]:
+    def _gradient(self, x: npt.NDArray[np.float32], y: npt.NDArray[Any], loss: str) -> dict[str, Any]:
         expected = [
             Expected("loss", (len(x),), ("FP64",)),
             Expected("gradient", x.shape, ("FP32",)),
@@ -288,113 +297,3 @@ class ServedModel:
         return _faults.from_channel(
             error, self._resources, starting=starting and not late, queries=self.queries, ours=self._trusted
         )
-
-
-def open_model(
-    engine: Engine,
-    *,
-    kind: SubmissionKind | str,
-    folder: Path | None = None,
-    image: str | None = None,
-    input: InputSpec,  # noqa: A002 - the contract's word
-    task: TaskSpec,
-    resources: ResourceSpec,
-    run: str,
-    attempt: int,
-    workdir: Path,
-    deadline: float,
-    lasting: Path | None = None,
-    gpus: tuple[str, ...] = (),
-    watch: Callable[[Callable[[], bytes]], None] = lambda _logs: None,
-    reserve: float = 0.0,
-    part: str = "",
-) -> ServedModel:
-    """Start a submission, or take over what an attempt before left running, and wait until it is ready.
-
-    Args:
-        kind: `container` (needs `image`), `code` (`folder` with main.py) or `model` (`folder` with model.onnx).
-        workdir: an existing folder of the platform for the channel's socket.
-        deadline: monotonic seconds at which the run's time is over.
-        lasting: folder for the socket instead, the same for all attempts: only with it can a sandbox be taken over.
-        gpus: devices by UUID that are this run's alone.
-        watch: is given the sandbox's `logs` before it is ready, for who wants to follow them; never that of an
-            adopted one, which has met secret inputs already.
-        reserve: seconds that `excuse` may add to the deadline at most.
-        part: a name, for a sandbox of the platform's own beside the submission's.
-
-    Raises `ParticipantFault` (timeout, memory, crash, invalid_output) where it does not come up, and
-    `RetryableError` where the engine fails.
-    """
-    kind = SubmissionKind(kind)
-    argv, shown = _starting.command(kind, folder=folder, image=image, input=input, resources=resources)
-    bridged, argv = _starting.bridged(engine, image, argv)
-    opening = _Opening(
-        engine=engine, input=input, task=task, resources=resources, deadline=deadline, workdir=workdir,
-        lasting=lasting, bridged=bridged, watch=watch, trusted=kind is SubmissionKind.MODEL, reserve=reserve,
-        job=Job(
-            run=run, attempt=attempt, limits=_starting.limits(resources, deadline), argv=argv, image=image,
-            folder=shown, gpus=gpus, part=part,
-        ),
-    )  # fmt: skip
-    model = opening.attach(engine.adopt) if attempt > 1 and lasting is not None else None
-    model = model or opening.attach(engine.start)
-    assert model is not None  # only a sandbox to take over may be missing
-    return model
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """What `open_model` was given. `job` lacks its channel, which is made for each try."""
-
-    engine: Engine
-    job: Job
-    input: InputSpec
-    task: TaskSpec
-    resources: ResourceSpec
-    deadline: float
-    workdir: Path
-    lasting: Path | None
-    bridged: bridging.Bridged | None
-    watch: Callable[[Callable[[], bytes]], None]
-    trusted: bool
-    reserve: float
-
-    def attach(self, take: Callable[[Job], Sandbox | None]) -> ServedModel | None:
-        """A sandbox by `take` (`start` or `adopt` of the engine) that is ready; None where there is none to adopt."""
-        listener = Listener(self.workdir) if self.lasting is None else Listener(self.lasting, name=self.job.run)
-        try:
-            if self.bridged is not None:
-                bridging.show(listener.folder)
-            limits = _starting.limits(self.resources, self.deadline, reserve=self.reserve)
-            sandbox = take(replace(self.job, limits=limits, channel=listener.folder))
-        except BaseException:
-            listener.close()
-            raise
-        if sandbox is None:
-            listener.close()
-            return None
-        return self._ready(sandbox, listener, adopted=take == self.engine.adopt)
-
-    def _ready(self, sandbox: Sandbox, listener: Listener, *, adopted: bool) -> ServedModel | None:
-        # A cluster's queue is no part of the run's time: such a sandbox tells how long it waited for its machine.
-        waited = sandbox.waited
-        model = ServedModel(
-            sandbox, listener, input=self.input, task=self.task, resources=self.resources,
-            deadline=self.deadline + waited, reserve=self.reserve,
-        )  # fmt: skip
-        model.adopted, model.waited = adopted, waited
-        if self.bridged is not None:
-            model.ask_for(self.bridged.model)
-        if not adopted:  # what it wrote for the attempt before may tell of secret inputs, and it may write it again
-            self.watch(model.logs)
-        try:
-            model.start(trusted=self.trusted)
-        except ParticipantFault as fault:
-            model.close()
-            if adopted:
-                return None  # it may have ended for want of a platform: no doing of its own
-            raise _faults.with_log(fault, model.logs()) from fault.__cause__
-        except BaseException:
-            model.close()
-            raise
-        return model

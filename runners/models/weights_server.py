@@ -110,9 +110,15 @@ def _margin(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return others.amax(dim=1) - true[:, 0]
 
 
+def _weighted(logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """`weights` (n, classes) stand where other losses have labels: the slopes in the logits of whichever is meant."""
+    return (logits * weights).sum(dim=1)
+
+
 _LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "cross_entropy": _cross_entropy,
     "margin": _margin,
+    "weighted": _weighted,
 }
 
 
@@ -244,7 +250,7 @@ def main(arguments: list[str] | None = None) -> None:
             device=device, usual=options.shape,
         )  # fmt: skip
         predict, gradient = found.predict, found.gradient
-        parameters: dict[str, Any] = {"gradients": True, "reason": "", "device": device.type}
+        parameters: dict[str, Any] = {"gradients": True, "weighted": True, "reason": "", "device": device.type}
     except UnsupportedGraph as error:
         batch = fixed_batch(model)
         forward, _ = _runtime_session(options.file)

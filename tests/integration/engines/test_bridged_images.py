@@ -16,7 +16,8 @@ import pytest
 from runners.contract import Verdict
 from runners.engines.docker import DockerEngine
 from runners.errors import ParticipantFault
-from runners.models.served import ServedModel, open_model
+from runners.models.opening import open_model
+from runners.models.served import ServedModel
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 from tests.conftest import need
 

@@ -17,7 +17,7 @@ from runners.contract import Verdict
 from runners.engines.base import Job, Limits
 from runners.engines.docker import BASE_IMAGE, DockerEngine
 from runners.errors import ParticipantFault, RetryableError, UserError
-from runners.models.served import open_model
+from runners.models.opening import open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 from tests.conftest import need
 

@@ -15,7 +15,8 @@ from runners.engines.bubblewrap import BubblewrapEngine
 from runners.measure import measure
 from runners.models.base import NoEcho, SizeRefused
 from runners.models.echo import open_echo
-from runners.models.served import ServedModel, open_model
+from runners.models.opening import open_model
+from runners.models.served import ServedModel
 from runners.spec.models import InputSpec, ResourceSpec, SizesSpec, TaskSpec
 
 INPUT = InputSpec(kind="array", shape=(8, 2), sizes=SizesSpec(axes=(0,), least=4, most=512))

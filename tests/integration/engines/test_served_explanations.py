@@ -11,7 +11,7 @@ import pytest
 from runners.context import MetricContext
 from runners.engines.bubblewrap import BubblewrapEngine
 from runners.measure import measure
-from runners.models.served import open_model
+from runners.models.opening import open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 
 INPUT = InputSpec(kind="array", shape=(4,))

@@ -18,7 +18,7 @@ from runners.engines._kubernetes_states import ended
 from runners.engines.base import Exit, Job, Limits
 from runners.engines.kubernetes import KubernetesEngine
 from runners.errors import ParticipantFault, RetryableError
-from runners.models.served import open_model
+from runners.models.opening import open_model
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
 from tests.factories.kubernetes_fake import TOKEN, Cluster, until
 
