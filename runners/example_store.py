@@ -8,7 +8,9 @@ import json
 import os
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,24 @@ from runners.surrogates import Examples
 _FORMAT = 1
 _DIGEST = 64
 _ARRAYS = ("chosen", "x", "correct", "wrong")
+#: What makes examples: where its source is another, so are they, whatever number the version has.
+_MAKERS = ("attacks/*.py", "metrics/robustness/*.py", "models/*.py", "models/onnx_torch/*.py", "adapters/*.py")
+_ROOT = Path(__file__).resolve().parent
 
 
 def content_key(**parts: Any) -> str:
-    """SHA-256 of everything that examples depend on; another version of the platform makes its own."""
-    told = json.dumps([_FORMAT, _version(), parts], sort_keys=True)
+    """SHA-256 of everything that examples depend on; other versions of the platform or its source make their own."""
+    told = json.dumps([_FORMAT, _version(), source_digest(_ROOT), parts], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+@cache
+def source_digest(root: Path) -> str:
+    """SHA-256 of the source of everything under `root` that makes examples."""
+    told = hashlib.sha256()
+    for path in sorted(path for pattern in _MAKERS for path in root.glob(pattern)):
+        told.update(f"{path.relative_to(root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return told.hexdigest()
 
 
 def _version() -> str:
@@ -57,7 +71,8 @@ class ExampleStore:
         if hashlib.sha256(content[_DIGEST:]).hexdigest().encode() != content[:_DIGEST]:
             path.unlink(missing_ok=True)
             return None
-        os.utime(path)
+        with suppress(OSError):  # another process of this node may have made room just now
+            os.utime(path)
         with np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False) as found:
             arrays = {name: found[name] for name in _ARRAYS}
             return Examples(**arrays, queries=int(found["queries"]), seconds=float(found["seconds"]))

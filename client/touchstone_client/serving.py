@@ -207,7 +207,8 @@ def serve(
         gradient: optional; `(x, y, loss)` → loss (n,), gradient like x, logits (n, classes). The
             platform asks it only of its own weights server.
         explain: optional; `(x, target)` → how much each number of x speaks for the class `target` (int64, (n,)) of
-            its item: like x, any finite numbers. Asked by metrics of explanations only, never with a prediction.
+            its item: like x, finite numbers up to 1e100. Asked by metrics of explanations only, never with a
+            prediction.
         pixels: `explain` answers one number for each pixel, (n, height, width), instead.
         name: the model's name in URLs; the platform asks for `model`.
         inputs, outputs: metadata of the tensors: name, datatype, shape; the first of each is used.

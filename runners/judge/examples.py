@@ -159,7 +159,7 @@ class _Source:
         return open_model(
             shop.engine, kind=SubmissionKind.MODEL, folder=folder, input=spec.input, task=spec.task,
             resources=spec.resources, run=spec.run, attempt=spec.attempt, workdir=work,
-            deadline=time.monotonic() + spec.resources.time, gpus=shop.gpus,
+            deadline=time.monotonic() + spec.resources.time, gpus=shop.gpus, part="surrogate",
         )  # fmt: skip
 
 

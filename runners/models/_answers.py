@@ -16,6 +16,8 @@ _SUM_TOLERANCE = 1e-3
 ATTRIBUTION, TARGET = "attribution", "target"
 #: A submission may declare so many numbers, of such size.
 _MOST_DECLARED, _LARGEST_DECLARED = 16, 1e15
+#: Sums of squares of larger attributions overflow, and an item without a finite number would be left out.
+_LARGEST_ATTRIBUTION = 1e100
 Floats = npt.NDArray[np.float64]
 
 
@@ -47,10 +49,14 @@ def attribution_shape(metadata: dict[str, Any], input: InputSpec) -> tuple[int, 
 
 
 def attributions(answer: npt.NDArray[Any], *, shape: tuple[int, ...]) -> Floats:
-    """Attributions (n, *shape), float64; those without channels get one. Raises `ProtocolError` unless all finite."""
+    """Attributions (n, *shape), float64; those without channels get one. Raises `ProtocolError` unless all are
+    finite and no larger than 1e100.
+    """
     values = answer.astype(np.float64)
     if not np.isfinite(values).all():
         raise ProtocolError("the attributions are not finite")
+    if values.size and max(float(values.max()), -float(values.min())) > _LARGEST_ATTRIBUTION:
+        raise ProtocolError(f"the attributions are larger than {_LARGEST_ATTRIBUTION:g}")
     return values.reshape(len(values), *(1,) * (len(shape) - values.ndim + 1), *values.shape[1:])
 
 

@@ -31,6 +31,9 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Nothing: whoever asks for a password counts the wrong ones, at sign-in we and after it allauth's view."""
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Raises `TooBusy` where the mail server does not take the message."""
         try:

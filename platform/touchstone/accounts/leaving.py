@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import zipfile
@@ -23,10 +24,12 @@ from touchstone.competitions.models import Competition, Participation
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict
 from touchstone.core.storage import blob_open
-from touchstone.evaluations.models import Result, RunStatus
+from touchstone.evaluations.models import Result, Run, RunStatus
 from touchstone.evaluations.services import run_cancel
 from touchstone.evaluations.visibility import results_blunted, results_hidden
+from touchstone.leaderboards.services import boards_touch
 from touchstone.submissions.models import Submission, Upload
+from touchstone.transfers.models import MatrixEntry
 
 #: An export up to this size is made in memory.
 _IN_MEMORY = 2**20
@@ -75,17 +78,33 @@ def account_delete(*, user: User) -> None:
             "You own competitions, and each needs an owner.", "Ask who runs this site to give them to somebody else."
         )
     with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=user.pk)
-        audit_append(actor=user, act="user.delete", subject=f"user:{user.pk}")
-        for submission in _submissions(user).exclude(run__status__in=_ENDED).select_related("run"):
-            run_cancel(run=submission.run, user=user)
+        # In the order in which reports of nodes and submissions take them; the lock of the audit comes last.
+        own = Run.objects.filter(submission__in=_submissions(user)).exclude(status__in=_ENDED)
+        own = own.select_related("submission__participation", "submission__phase__competition")
+        runs = list(own.select_for_update(of=("self",)).order_by("pk"))
+        participations = list(Participation.objects.filter(user=user).select_for_update(no_key=True).order_by("pk"))
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _end_access(user)
         user.organised_competitions.clear()
         Upload.objects.filter(user=user, completed_at=None).update(expires_at=now())
-        for participation in Participation.objects.filter(user=user):
-            participation.display_name = f"deleted participant {participation.pk}"
-            participation.save(update_fields=["display_name"])
+        for participation in participations:
+            _rename(participation)
         _forget(user)
+        boards_touch(participations=participations)
+        for run in runs:
+            run_cancel(run=run, user=user)
+        audit_append(actor=user, act="user.delete", subject=f"user:{user.pk}")
+
+
+def _rename(participation: Participation) -> None:
+    """Take the name off whatever shows it; matrices keep a copy."""
+    name = f"deleted participant {participation.pk}"
+    others = Participation.objects.filter(competition=participation.competition_id).exclude(pk=participation.pk)
+    if others.filter(display_name__iexact=name).exists():  # anybody may call themselves that
+        name = f"{name} {secrets.token_hex(4)}"
+    participation.display_name = name
+    participation.save(update_fields=["display_name"])
+    MatrixEntry.objects.filter(submission__participation=participation).update(name=name)
 
 
 def _end_access(user: User) -> None:
@@ -99,7 +118,7 @@ def _end_access(user: User) -> None:
 
 
 def _forget(user: User) -> None:
-    user.username = f"deleted-{user.pk}"
+    user.username = f"deleted {user.pk}"  # nobody can have taken it: names have no spaces
     user.email = f"deleted-{user.pk}@invalid"
     user.first_name = user.last_name = ""
     user.is_active = user.is_staff = user.is_superuser = False

@@ -25,13 +25,14 @@ _TAKEN = "An account with this e-mail address exists. Sign in instead."
 ADDRESS_TAKEN = "address_taken"
 
 
-def user_create(*, username: str, email: str, password: str, verified: bool = False) -> User:
-    """Sign a person up. `verified`: the address is known to be theirs.
+def user_create(*, username: str, email: str, password: str, verified: bool = False, discreet: bool = False) -> User:
+    """Sign a person up. `verified`: the address is known to be theirs. `discreet`: another fault hides that somebody
+    has the address; else a bad password would be a way to ask who has an account.
 
     Raises `UserError` with the faults of every field at once; its code is `ADDRESS_TAKEN` where nothing else is wrong.
     """
     user = User(username=User.normalize_username(username.strip()), email=User.objects.normalize_email(email.strip()))
-    fields = _user_faults(user, password)
+    fields = _user_faults(user, password, discreet=discreet)
     if fields:
         raise _field_error(fields)
     user.set_password(password)
@@ -41,12 +42,13 @@ def user_create(*, username: str, email: str, password: str, verified: bool = Fa
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=verified)
             audit_append(actor=user, act="user.create", subject=f"user:{user.pk}")
     except IntegrityError as error:  # somebody took the name or the address since it was looked up
-        field = "email" if "email" in str(error) else "username"
-        raise _field_error({field: ["This one is taken. Choose another, or sign in."]}) from error
+        email_taken = "user_email_unique" in str(error)
+        taken = {"email": [_TAKEN]} if email_taken else {"username": ["This one is taken. Choose another, or sign in."]}
+        raise _field_error(taken) from error
     return user
 
 
-def _user_faults(user: User, password: str) -> dict[str, list[str]]:
+def _user_faults(user: User, password: str, *, discreet: bool) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     try:
         user.full_clean(exclude=["password"], validate_unique=False, validate_constraints=False)
@@ -54,12 +56,12 @@ def _user_faults(user: User, password: str) -> dict[str, list[str]]:
         fields.update(error.message_dict)
     if user.username and User.objects.filter(username__iexact=user.username).exists():
         fields.setdefault("username", []).append("This user name is taken. Choose another, or sign in.")
-    if user.email and _is_taken(user.email):
-        fields.setdefault("email", []).append(_TAKEN)
     try:
         validate_password(password, user)
     except ValidationError as error:
         fields["password"] = list(error.messages)
+    if user.email and not (discreet and fields) and _is_taken(user.email):
+        fields.setdefault("email", []).append(_TAKEN)
     return fields
 
 

@@ -95,6 +95,16 @@ def entry_hide(*, entry: LeaderboardEntry, hidden: bool) -> None:
         Leaderboard.objects.filter(pk=entry.leaderboard_id).update(version=F("version") + 1)
 
 
+def boards_touch(*, participations: Iterable[Participation]) -> None:
+    """Let copies of the boards that these are on be fetched anew: their names have changed.
+
+    The caller is in a transaction, and holds the rows of the participations.
+    """
+    keys = LeaderboardEntry.objects.filter(participation__in=participations).values("leaderboard_id")
+    for pk in Leaderboard.objects.filter(pk__in=keys).order_by("pk").values_list("pk", flat=True):  # as results do
+        Leaderboard.objects.filter(pk=pk).update(version=F("version") + 1)
+
+
 def boards_sync(*, phases: Iterable[Phase], spec: CompetitionSpec) -> list[Leaderboard]:
     """Make the boards of the phases those of the file: made, changed or removed. Returns those whose spec changed."""
     changed = []

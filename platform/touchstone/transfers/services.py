@@ -58,15 +58,15 @@ def matrix_create(
         matrix = Matrix.objects.create(phase=phase, asked_by=user, parameters=checked)
         for position, submission in enumerate(chosen):
             _entry(matrix, position, submission)
-        audit_append(
+        for entry in matrix.entries.select_related("run"):  # once all are there: a run's surrogates are the others
+            run_enqueue(run=entry.run, reason="The submission it copies was scored: its file is sound.")
+        audit_append(  # after the turns of the queue: the lock of the audit is taken last
             actor=user, act="matrix.create", subject=f"matrix:{matrix.pk}",
             data={
                 "phase": f"{phase.competition.slug}/{phase.slug}", "parameters": checked,
                 "submissions": [str(submission.pk) for submission in chosen],
             },
         )  # fmt: skip
-        for entry in matrix.entries.select_related("run"):  # once all are there: a run's surrogates are the others
-            run_enqueue(run=entry.run, reason="The submission it copies was scored: its file is sound.")
     return matrix
 
 

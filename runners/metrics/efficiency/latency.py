@@ -64,7 +64,8 @@ def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     "and back; a tail is undefined where slow ways make up most of it, and all of it where the way hides the answer. "
     "No echo, hence no net, on a cluster and for images with a TCP server of their own. Calibrated by one product of "
     "matrices: memory, disk and devices may differ otherwise. A submission that remembers answers to items of the "
-    "split looks faster than it is.",
+    "split looks faster than it is; one that keeps processors busy between its answers may slow the echo, and look "
+    "faster in `net`: read `overhead` beside it.",
     queries=_cost,
 )
 def latency(

@@ -26,6 +26,8 @@ _TERMS = 4_000
 _POINTS, _EDGE = 2**21, 500.0
 #: Points of an integral over the noise, and how many deviations it goes out.
 _NODES, _REACH = 20_001, 40.0
+#: Beyond these, or nearer than that to a rate of 1, rounding decides what comes out.
+_LEAST_NOISE, _LEAST_RATE, _LEAST_REST, _LEAST_DELTA = 1e-3, 1e-12, 1e-9, 1e-100
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Mechanism:
     noise: float
     rate: float
     steps: int
+
+    def computable(self, delta: float) -> bool:
+        """Whether it is one that double precision can be trusted with: others have no known epsilon, never a small one.
+
+        Squares of a smaller noise vanish, and 1 - rate and what is spared of delta are lost in rounding.
+        """
+        rate = _LEAST_RATE <= self.rate <= 1 - _LEAST_REST or self.rate == 1
+        return _LEAST_NOISE <= self.noise < math.inf and rate and self.steps >= 1 and _LEAST_DELTA <= delta < 1
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,11 @@ def log_moment(noise: float, rate: float, order: float) -> float:
 def renyi_epsilon(mechanism: Mechanism, delta: float) -> float:
     """An upper bound of epsilon by Rényi differential privacy: the smallest over `ORDERS`.
 
-    From (order, rho) to (epsilon, delta) by Canonne, Kamath and Steinke 2020, proposition 12.
+    From (order, rho) to (epsilon, delta) by Canonne, Kamath and Steinke 2020, proposition 12. Infinite where the
+    mechanism is none that can be computed with.
     """
+    if not mechanism.computable(delta):
+        return math.inf
     found: list[float] = []
     for order in ORDERS:
         rho = mechanism.steps * log_moment(mechanism.noise, mechanism.rate, order) / (order - 1)
@@ -83,15 +96,19 @@ def renyi_epsilon(mechanism: Mechanism, delta: float) -> float:
 
 
 def numeric_epsilon(mechanism: Mechanism, delta: float, *, error: float = 0.01) -> Epsilon | None:
-    """Epsilon by adding up the privacy loss itself on a grid; None where that takes more than 2 million points.
+    """Epsilon by adding up the privacy loss itself on a grid; None where that takes more than 2 million points, or
+    the mechanism is none that can be computed with.
 
     The value is within `error` of the truth, and `low` and `high` hold it, up to rounding: Gopi, Lee and Wutschitz
     2021, theorem 5.1. The larger of the two neighbours' epsilons, with an item more and with one less.
     """
+    if not mechanism.computable(delta):
+        return None
     slack = delta / 1000
     step = error / math.sqrt(mechanism.steps / 2 * math.log(12 / slack))
     once = Mechanism(mechanism.noise, mechanism.rate, 1)
-    edge = error + max(renyi_epsilon(mechanism, slack / 4), renyi_epsilon(once, slack / (8 * mechanism.steps)))
+    # Beyond an epsilon less 2 a loss is as unlikely as 4/3 of its delta: the theorem's room for the tails.
+    edge = 2 + error + max(renyi_epsilon(mechanism, slack / 4), renyi_epsilon(once, slack / (8 * mechanism.steps)))
     half = math.ceil(edge / step)
     if 2 * half + 1 > _POINTS or edge > _EDGE:
         return None

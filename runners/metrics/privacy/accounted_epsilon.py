@@ -92,7 +92,10 @@ def _lacking(found: dict[str, float | None]) -> str:
         return f"neither the competition nor the submission declares {', '.join(absent)}"
     noise, rate, steps, delta = (float(found[name] or 0) for name in _NAMES[:-1])
     sound = 0 < noise <= 1e4 and 0 < rate <= 1 and 1 <= steps <= 1e8 and steps.is_integer() and 0 < delta < 1
-    return "" if sound and (found["claimed"] or 0) >= 0 else "what the submission declares is no such mechanism"
+    if not sound or (found["claimed"] or 0) < 0:
+        return "what the submission declares is no such mechanism"
+    known = Mechanism(noise, rate, int(steps)).computable(delta)
+    return "" if known else "the declared mechanism is too extreme to be computed with"
 
 
 def verdict(claimed: float | None, exact: Epsilon | None, renyi: float, attacked: float | None) -> Verdict:

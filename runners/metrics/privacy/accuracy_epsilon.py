@@ -191,10 +191,13 @@ def _reached(levels: FloatArray, accuracy: FloatArray, draws: FloatArray, tolera
         return undefined(f"no level reaches the accuracy without privacy less {tolerance:g}; the largest is "
                          f"{levels[-1]:g}")  # fmt: skip
     whole = draws[np.isfinite(draws).all(axis=1)]
+    if not whole.size:  # each misses a level: whole levels are few clusters
+        return MetricValue(value, details={"resamples_that_reach_it": None})
     found = np.sort([reach(levels, row[:-1], float(row[-1]) - tolerance) for row in whole])
     low, high = (float(found[round(share * (found.size - 1))]) for share in (0.025, 0.975))
     details: dict[str, JsonValue] = {"resamples_that_reach_it": float(np.isfinite(found).mean())}
-    return MetricValue(value, low=low, high=high if math.isfinite(high) else None, details=details)
+    ends = [end if math.isfinite(end) else None for end in (low, high)]
+    return MetricValue(value, low=ends[0], high=ends[1], details=details)
 
 
 def _curve(ctx: MetricContext, case: _Levels, mechanisms: list[Mechanism], delta: float) -> list[JsonValue]:

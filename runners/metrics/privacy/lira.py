@@ -83,8 +83,9 @@ def lira(
     if reason:
         return {column.key: undefined(reason, state="not_applicable") for column in COLUMNS}
     case = _case(ctx, found, items)
-    if len(np.unique(case.member)) < 2:
-        value = undefined("all items drawn are members, or none is", n=case.member.size, state="too_few")
+    reason = _too_few(ctx, case, pool)
+    if reason:
+        value = undefined(reason, n=case.member.size, state="too_few")
         return {column.key: value for column in COLUMNS}
     _announce(ctx, case, shadows)
     scores, details = _online(ctx, case, shadows) if pool == "split" else _offline(ctx, case, shadows)
@@ -128,6 +129,18 @@ def _refused(ctx: MetricContext, pool: str) -> str:
     if other is None or other.inputs is None or other.probabilities is None:
         return ctx.missing(("validation",)) or "the validation split has no inputs or no probabilities"
     return "" if other.n >= 2 * _LEAST else f"the validation split has {other.n} items: {2 * _LEAST} are needed"
+
+
+def _too_few(ctx: MetricContext, case: _Case, pool: str) -> str:
+    """Why nobody can be told from anybody, or no shadow be trained on a half, or nothing."""
+    if len(np.unique(case.member)) < 2:
+        return "all items drawn are members, or none is"
+    if pool == "split" and case.rows.size < 2 * _LEAST:
+        return f"shadows are trained on halves of {case.rows.size} items: {2 * _LEAST} are needed"
+    of, rows = (ctx, case.rows) if pool == "split" else (ctx.validation, slice(None))
+    if of is None or of.clusters is None or len(set(of.clusters[rows].tolist())) > 1:
+        return ""
+    return "all items that shadows are trained on share one cluster, which cannot be halved"
 
 
 def _narrowed(ctx: MetricContext, of: MetricContext, rows: IntArray) -> FloatArray:

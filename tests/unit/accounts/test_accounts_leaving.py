@@ -7,19 +7,32 @@ import json
 import zipfile
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.test import Client
 
-from tests.factories.server import PASSWORD, competition_make, participation_make, phase_of, user_make
+from tests.factories.server import (
+    PASSWORD,
+    board_of,
+    competition_make,
+    participation_make,
+    phase_of,
+    run_make,
+    submission_make,
+    user_make,
+)
 from touchstone.accounts.leaving import account_delete, export_archive
 from touchstone.accounts.models import ApiToken, User
 from touchstone.accounts.services import token_create
 from touchstone.audit.services import audit_verify
 from touchstone.competitions.models import Participation
+from touchstone.core.clock import now
 from touchstone.core.errors import Conflict
-from touchstone.evaluations.models import RunStatus
+from touchstone.evaluations.models import RunEvent, RunStatus
+from touchstone.leaderboards.models import LeaderboardEntry
 from touchstone.submissions.models import Submission
 from touchstone.submissions.services import submission_create
+from touchstone.transfers.models import Matrix, MatrixEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +91,61 @@ def test_leaving_forgets_the_person_and_keeps_what_was_scored() -> None:
     submission.refresh_from_db()
     assert submission.run.status == RunStatus.CANCELLED
     assert audit_verify() is None
+
+
+def test_nothing_shown_keeps_the_name() -> None:
+    user = user_make("nina")
+    participation = participation_make(competition_make(), user, display_name="Nina of Example")
+    submission = submission_make(participation)
+    run_make(submission, RunStatus.QUEUED)
+    copied = run_make(submission_make(participation, original=submission), RunStatus.SCORED)
+    matrix = Matrix.objects.create(phase=submission.phase, asked_by=user_make("olga"), parameters={})
+    entry = MatrixEntry.objects.create(
+        matrix=matrix, position=0, submission=submission, run=copied, name="Nina of Example", is_source=True
+    )
+    board = board_of(participation.competition)
+    LeaderboardEntry.objects.create(
+        leaderboard=board, participation=participation, run=submission.run, achieved_at=now(), scores={}
+    )
+
+    account_delete(user=user)
+
+    entry.refresh_from_db()
+    assert entry.name == Participation.objects.get().display_name
+    assert not RunEvent.objects.filter(message__icontains="nina").exists()
+    assert board_of(participation.competition).version == board.version + 1  # no browser keeps the board as it was
+
+
+def test_nobody_holds_anybody_here_by_taking_a_name() -> None:
+    user = user_make("nina")
+    participation = participation_make(competition_make(), user)
+    user_make(f"deleted-{user.pk}")
+    taken = f"Deleted Participant {participation.pk}"
+    participation_make(participation.competition, display_name=taken)
+
+    account_delete(user=user)
+
+    participation.refresh_from_db()
+    assert participation.display_name.casefold().startswith(taken.casefold())
+    with pytest.raises(ValidationError):
+        User.objects.get(pk=user.pk).clean_fields(exclude=["email", "password"])  # no sign-up could have this name
+
+
+def test_the_audit_is_locked_after_everything_else(django_assert_max_num_queries) -> None:
+    user = user_make("nina")
+    participation = participation_make(competition_make(), user)
+    for _ in range(2):
+        run_make(submission_make(participation), RunStatus.QUEUED)
+
+    with django_assert_max_num_queries(100) as found:
+        account_delete(user=user)
+
+    asked = [query["sql"] for query in found.captured_queries]
+    first = next(i for i, sql in enumerate(asked) if "pg_advisory_xact_lock" in sql)
+    locked = next(i for i, sql in enumerate(asked) if "evaluations_run" in sql and "FOR UPDATE" in sql)
+    assert locked < first
+    assert not any("UPDATE" in sql and "accounts_user" in sql for sql in asked[first:])
+    assert sum("competitions_participation" in sql and sql.startswith("UPDATE") for sql in asked[first:]) == 0
 
 
 def test_the_name_and_the_address_are_free_again() -> None:

@@ -112,7 +112,7 @@ def test_each_submission_is_asked_with_every_model_as_a_surrogate(competition, p
 def test_its_runs_concern_nobody_but_who_asked(competition, phase):
     one, two = scored(competition, value=0.9), scored(competition, value=0.8)
     before = [
-        list(LeaderboardEntry.objects.order_by("pk").values()),
+        list(LeaderboardEntry.objects.order_by("participation_id").values()),
         quota(participation=one.participation, phase=phase),
     ]
     version = board_of(competition).version
@@ -127,7 +127,7 @@ def test_its_runs_concern_nobody_but_who_asked(competition, phase):
     assert board_of(competition).version == version
     leaderboard_rebuild(leaderboard=board_of(competition))
 
-    after = list(LeaderboardEntry.objects.order_by("pk").values())
+    after = list(LeaderboardEntry.objects.order_by("participation_id").values())
     assert [(row["run_id"], row["n_submissions"]) for row in after] == [
         (row["run_id"], row["n_submissions"]) for row in before[0]
     ]
@@ -282,3 +282,14 @@ def test_the_interface_asks_follows_exports_and_cancels(competition, phase):
     client.force_authenticate(one.participation.user)
     assert client.get(address).status_code == 404
     assert client.get(base).status_code == 403
+
+
+def test_the_audit_is_locked_after_the_queue(competition, phase, django_assert_max_num_queries) -> None:
+    scored(competition)
+    scored(competition, value=0.6)
+    with django_assert_max_num_queries(200) as found:
+        matrix_create(user=competition.owner, phase=phase, parameters=PGD)
+
+    asked = [query["sql"] for query in found.captured_queries]
+    audited = next(i for i, sql in enumerate(asked) if "pg_advisory_xact_lock" in sql)
+    assert not any("FOR UPDATE" in sql or "FOR NO KEY UPDATE" in sql for sql in asked[audited:])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
@@ -21,6 +22,7 @@ from tests.factories.server import PASSWORD, user_make
 from touchstone.accounts.models import User
 from touchstone.accounts.services import user_create
 from touchstone.audit.models import AuditEntry
+from touchstone.config.settings import base
 from touchstone.config.settings.accounts import oidc_settings
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +77,15 @@ def test_who_has_an_account_is_not_told_to_strangers(mail) -> None:
     assert set(User.objects.values_list("username", flat=True)) == {"nina", "eve"}
     assert mail[-1].to == ["NINA@example.org"]
     assert "exists" in mail[-1].body
+
+
+def test_a_bad_password_is_no_way_to_ask_who_has_an_account(mail) -> None:
+    user_create(**GOOD, verified=True)
+    fresh = Client().post("/signup/", {"username": "mallory", "email": "eve@example.org", "password": "123"})
+    taken = Client().post("/signup/", {"username": "mallory", "email": "nina@example.org", "password": "123"})
+
+    assert fresh.status_code == taken.status_code == 422
+    assert fresh.context["form"].errors == taken.context["form"].errors
 
 
 def test_without_mail_one_is_in_at_once_and_nothing_is_offered_that_needs_it() -> None:
@@ -156,6 +167,23 @@ def test_a_second_factor_is_asked_for_once_it_is_on() -> None:
     assert not signed_in(other)
     assert other.post("/2fa/authenticate/", {"code": code(secret[1])})["Location"] == "/"
     assert signed_in(other)
+
+
+def test_codes_of_a_second_factor_cannot_be_guessed_without_end(settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = base.ACCOUNT_RATE_LIMITS
+    cache.clear()
+    user = user_make("max")
+    Authenticator.objects.create(user=user, type="totp", data={"secret": "A" * 32})
+    RecoveryCodes.activate(user)
+    spare = Authenticator.objects.get(user=user, type="recovery_codes").wrap().get_unused_codes()[0]
+    for guess in range(5):
+        entered("max", PASSWORD).post("/2fa/authenticate/", {"code": f"00000{guess}"})
+
+    client = entered("max", PASSWORD)  # neither another browser nor the right code helps
+    client.post("/2fa/authenticate/", {"code": spare})
+    cache.clear()
+
+    assert not signed_in(client)
 
 
 def test_a_recovery_code_works_once() -> None:

@@ -145,8 +145,9 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if BASE_URL.startswith("https://") else "http"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
-# Sign-in and sign-up count their tries themselves (core/rates.py), by name as well as by address.
-ACCOUNT_RATE_LIMITS: dict[str, str | None] | bool = {"login": None, "login_failed": None, "signup": None}
+# Sign-in and sign-up count their tries themselves (core/rates.py), by name as well as by address. `login_failed` is
+# what allauth holds codes of second factors to, and nothing else here (AccountAdapter.pre_authenticate).
+ACCOUNT_RATE_LIMITS: dict[str, str | None] | bool = {"login": None, "login_failed": "5/5m/key", "signup": None}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_ALLOW_UNVERIFIED_EMAIL = not TOUCHSTONE_EMAIL_URL  # else nobody could have a second factor
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -80,6 +80,8 @@ def run_cancel(*, run: Run, user: User) -> Run:
     competition = submission.phase.competition
     if submission.participation.user_id != user.pk and not is_organiser(user=user, competition=competition):
         raise NotAllowed("Only the participant and the organisers can cancel a run.")
+    # No name: the history stays when an account is deleted, and the audit knows who it was.
+    who = "the participant" if submission.participation.user_id == user.pk else "an organiser"
     with transaction.atomic():
         row = run_lock(run_id=run.pk)
         if row.status in FINAL or row.cancel_requested:
@@ -90,12 +92,12 @@ def run_cancel(*, run: Run, user: User) -> Run:
             event_add(
                 run=row,
                 kind="note",
-                message=f"{user.username} asked to cancel; the node stops at its next sign of life.",
+                message=f"{who.capitalize()} asked to cancel; the node stops at its next sign of life.",
             )
         else:
             # Nothing has run, so nothing is counted.
             row = run_transition(
-                run=row, to=RunStatus.CANCELLED, reason=f"Cancelled by {user.username}.", counts_quota=row.attempt > 0
+                run=row, to=RunStatus.CANCELLED, reason=f"Cancelled by {who}.", counts_quota=row.attempt > 0
             )
         audit_append(actor=user, act="run.cancel", subject=f"run:{row.pk}")
     return row

@@ -57,9 +57,9 @@ def signup(request: HttpRequest) -> HttpResponse:
         subjects = {"address": client_address(request), "name": form.cleaned_data["username"]}
         rate_take(rate=SIGN_UP, subjects=subjects)
         try:
-            user = user_create(**form.cleaned_data)
+            user = user_create(**form.cleaned_data, discreet=_sends_mail())
         except UserError as error:
-            if error.code == ADDRESS_TAKEN and settings.TOUCHSTONE_EMAIL_URL:
+            if error.code == ADDRESS_TAKEN and _sends_mail():
                 # Who has an account is not told to strangers: its owner gets a mail instead.
                 return prevent_enumeration(request, email=form.cleaned_data["email"].strip())
             add_problem(form, error)

@@ -1,8 +1,11 @@
 """Examples against surrogates: made before the submission starts, kept by the node, and whose fault a failure is."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
+from runners import example_store
 from runners.contract import FileRef, SurrogateRef, Verdict
 from runners.errors import ParticipantFault, RetryableError
 from runners.example_store import ExampleStore
@@ -48,6 +51,7 @@ def judged(world, serve, monkeypatch):
 
         def open_source(engine, *, folder, **given):
             told.append((folder.name, bool(opened), (folder / "model.onnx").read_bytes(), given["lasting"]))
+            assert given["part"] == "surrogate"  # else it takes the name, and the place, of the submission's sandbox
             found = models[folder.name]
             if isinstance(found, Exception):
                 raise found
@@ -189,3 +193,48 @@ def test_a_store_keeps_to_its_limit_and_trusts_no_damaged_file(tmp_path):
     assert (small.get("bb22"), small.get("cc33") is None) == (None, False)
     ExampleStore(tmp_path / "none", limit=10).put("dd44", made)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_file_that_another_run_removes_meanwhile_is_read_all_the_same(tmp_path, monkeypatch):
+    made = examples.Examples(
+        chosen=np.arange(3), x=np.ones((3, 2), np.float32), correct=np.ones(3, bool), wrong=np.zeros(3, bool),
+        queries=7, seconds=0.5,
+    )  # fmt: skip
+    store = ExampleStore(tmp_path, limit=10**6)
+    store.put("aa11", made)
+    (path,) = tmp_path.glob("??/*")
+    monkeypatch.setattr(example_store, "hashlib", Removing(path))
+    found = store.get("aa11")
+    assert not path.exists()
+    assert found is not None
+    assert found.queries == 7
+
+
+class Removing:
+    """`hashlib`, by whose use the file goes."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def sha256(self, content):
+        self.path.unlink(missing_ok=True)
+        return hashlib.sha256(content)
+
+
+def test_another_source_of_an_attack_is_another_maker(tmp_path):
+    (tmp_path / "attacks").mkdir()
+    for text in ("a", "b"):
+        (tmp_path / "attacks" / "pgd.py").write_text(text)
+        example_store.source_digest.cache_clear()
+        assert example_store.source_digest(tmp_path) != example_store.source_digest(tmp_path / "attacks")
+    first = example_store.source_digest(tmp_path)
+    (tmp_path / "attacks" / "pgd.py").write_text("a")
+    example_store.source_digest.cache_clear()
+    assert example_store.source_digest(tmp_path) != first
+
+
+def test_keys_tell_the_source_apart(monkeypatch):
+    key = example_store.content_key(order="1")
+    assert key == example_store.content_key(order="1") != example_store.content_key(order="2")
+    monkeypatch.setattr(example_store, "source_digest", lambda _root: "another")
+    assert example_store.content_key(order="1") != key

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import ndtr
 
+from runners.metrics.privacy import accountant
 from runners.metrics.privacy.accountant import Mechanism, log_moment, numeric_epsilon, renyi_epsilon
 
 ANCHOR = Mechanism(1.1, 256 / 60_000, 14_062)
@@ -113,3 +114,34 @@ def test_what_is_too_large_is_left_to_the_bound():
     assert numeric_epsilon(Mechanism(0.01, 0.5, 10), 1e-5) is None
     assert renyi_epsilon(Mechanism(0.01, 0.5, 10), 1e-5) > 1000
     assert numeric_epsilon(Mechanism(1000.0, 0.001, 1), 1e-2).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("noise", "rate", "steps", "delta"),
+    [
+        (1e-160, 0.5, 10, 1e-5), (1e-200, 1.0, 1, 1e-5), (1.0, 1 - 1e-16, 100, 1e-5), (1.0, 1e-320, 10, 1e-5),
+        (1.0, 0.01, 100, 5e-324),
+    ],
+)  # fmt: skip
+def test_what_rounding_would_decide_has_no_epsilon(noise, rate, steps, delta):
+    """As good as no noise is no perfect privacy."""
+    mechanism = Mechanism(noise, rate, steps)
+    assert not mechanism.computable(delta)
+    assert renyi_epsilon(mechanism, delta) == math.inf
+    assert numeric_epsilon(mechanism, delta) is None
+
+
+def test_the_grid_has_the_theorems_room_for_tails(monkeypatch):
+    """Gopi et al. 2021, theorem 5.1: L >= 2 + error + the larger of the two epsilons."""
+    seen = []
+    original = accountant._composed
+
+    def composed(mechanism, below, mean, half, step, *rest):
+        seen.append(half * step)
+        return original(mechanism, below, mean, half, step, *rest)
+
+    monkeypatch.setattr(accountant, "_composed", composed)
+    numeric_epsilon(ANCHOR, 1e-5)
+    once = Mechanism(ANCHOR.noise, ANCHOR.rate, 1)
+    tails = renyi_epsilon(ANCHOR, 1e-8 / 4), renyi_epsilon(once, 1e-8 / (8 * ANCHOR.steps))
+    assert min(seen) >= 2.01 + max(tails)

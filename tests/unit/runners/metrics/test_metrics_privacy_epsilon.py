@@ -92,6 +92,15 @@ def test_a_served_submission_declares_its_own_training():
         assert account(ctx)["a"].state == "not_applicable", wrong
 
 
+@pytest.mark.parametrize("wrong", [{"noise": 1e-160, "rate": 0.5}, {"noise": 1e-200}, {"delta": 5e-324}])
+def test_a_declaration_that_rounding_turns_into_perfect_privacy_wins_nothing(wrong):
+    model = TimedModel(Clock(), lambda _n: 0.0)
+    model.privacy = {**GAUSS, **wrong}
+    found = account(context([0, 1], [0, 1], model=model))
+    assert {(r.value, r.state) for r in found.values()} == {(None, "not_applicable")}
+    assert "too extreme" in found["a"].reason
+
+
 def test_what_is_taken_of_a_declaration():
     told = {"noise": 1, "rate": 0.1, "steps": "many", "delta": None, "claimed": math.inf, "flag": True}
     assert declared_privacy({"parameters": {"privacy": told}}) == {"noise": 1.0, "rate": 0.1}
@@ -140,6 +149,18 @@ def test_where_the_accuracy_is_not_reached():
     assert near.high is None
     assert 0.5 < near.details["resamples_that_reach_it"] < 1
     assert curve({"1": 90, "8": 91, "inf": 90}, n=1000)["c.reach"].value == 1.0
+
+
+def test_levels_that_no_resample_has_together():
+    """Each level is one cluster: nearly every draw misses some of the thirty."""
+    levels = [*(str(k) for k in range(1, 30)), "inf"]
+    names = np.repeat(np.array(levels, dtype=object), 40)
+    ctx = context(
+        np.ones(1200, dtype=int), np.tile(np.arange(40) < 30, 30).astype(int), attributes={"epsilon": names},
+        attribute_specs={"epsilon": AttributeSpec(privileged="inf")}, clusters=names,
+    )  # fmt: skip
+    found = {r.key: r for r in measure("privacy.accuracy_epsilon", "c", {}, ctx)}["c.reach"]
+    assert (found.value, found.low, found.high) == (1.0, None, None)
 
 
 def test_without_spread_there_is_no_interval_of_no_width():

@@ -165,6 +165,20 @@ def test_states_and_reasons():
         run(ctx, shadows=5)
 
 
+def test_what_cannot_be_halved_trains_no_shadow():
+    x, y, p = np.zeros((100, 64)), np.zeros(100, int), np.full((100, 10), 0.1)
+    one = split(x, y, p, np.arange(100) < 50, clusters=np.full(100, "a", dtype=object))
+    found = run(one, shadows=4)
+    assert {(r.state, "one cluster" in r.reason) for r in found.values()} == {("too_few", True)}
+    other = split(x, y, p, np.arange(100) < 50)
+    found = run(type(other)(**{**vars_of(other), "validation": one}), shadows=4, pool="validation")
+    assert {(r.state, "one cluster" in r.reason) for r in found.values()} == {("too_few", True)}
+    few = vars_of(split(x[:30], y[:30], p[:30], np.arange(30) < 15))
+    few["attribute_specs"] = {"member": AttributeSpec(privileged="yes", minimum=5)}
+    found = run(type(other)(**few), shadows=4)
+    assert {(r.state, "40 are needed" in r.reason) for r in found.values()} == {("too_few", True)}
+
+
 def vars_of(ctx):
     return {name: getattr(ctx, name) for name in type(ctx).__dataclass_fields__}
 

@@ -135,6 +135,8 @@ def test_pixels_of_an_image_may_have_one_number_for_all_channels(
         (lambda x, _target: x[:3], "shape"),
         (lambda x, _target: np.where(x > 0, np.nan, x), "not finite"),
         (lambda x, _target: np.full(x.shape, np.inf), "not finite"),
+        # Sums of their squares overflow, and the metrics would leave out just those items.
+        (lambda x, _target: np.full(x.shape, -1e200), "larger than 1e"),
         (lambda x, _target: np.ones((len(x), 10**6)), "too large"),
         (lambda x, _target: 1 / 0, "status 500"),
         (lambda x, _target: np.array([["a"] * 3] * len(x)), "status 500"),
