@@ -82,9 +82,9 @@ def _configure(attack: Any, module: Any, settings: Settings, classes: int) -> No
     if settings.samples > 1:
         attack.version = "rand"  # otherwise it warns that the model is randomised, which is why there are samples
     _expect(attack.apgd, module, lambda: "cross_entropy" if attack.apgd.loss == "ce" else "margin")
-    # A targeted ratio is made of four logits: a model that pulls answers all of it in the question after the first.
-    for part in (attack.fab,) if module.pulls else (attack.apgd_targeted, attack.fab):
-        _expect(part, module, lambda: "margin")
+    if not module.pulls:  # one that does answers any difference of logits in the question after the first
+        for part in (attack.apgd_targeted, attack.fab):
+            _expect(part, module, lambda: "margin")
 
 
 def _steps(part: Any, steps: int) -> None:

@@ -16,6 +16,7 @@ from runners.contract import Verdict
 from runners.engines.base import Engine
 from runners.engines.bubblewrap import BubblewrapEngine
 from runners.errors import ParticipantFault
+from runners.models.base import can_pull
 from runners.models.opening import open_model
 from runners.models.served import ServedModel
 from runners.spec.models import InputSpec, ResourceSpec, TaskSpec
@@ -235,6 +236,12 @@ def test_a_model_gives_answers_and_gradients(opened: Open, engine: Engine, batch
     others = np.where(np.eye(4)[y] > 0, -np.inf, z)
     np.testing.assert_allclose(margin.loss, others.max(1) - z[np.arange(70), y], atol=1e-5)
     np.testing.assert_allclose(margin.gradient, (W[:, others.argmax(1)] - W[:, y]).T, atol=1e-5)
+    weights = np.random.default_rng(3).normal(size=(len(x), 4))
+    weights -= weights.mean(axis=1, keepdims=True)  # of log-probabilities: what all logits share is gone
+    pulled = model.pull(x, weights)
+    assert can_pull(model)
+    np.testing.assert_allclose(pulled.loss, (weights * found.logits).sum(1), atol=1e-6)
+    np.testing.assert_allclose(pulled.gradient, weights @ W.T, atol=1e-5)
 
 
 def test_a_saturated_model_keeps_its_gradient(opened: Open, engine: Engine) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from runners.models.base import Gradient
 from tests.factories.attack_models import linear, right_digits, rng, torch_digits
 from tests.factories.runner_models import NetModel
 
@@ -38,6 +39,61 @@ def test_gradients_of_losses_it_never_heard_of_are_exact(loss, hint):
         with module.expecting(y, hint):
             found = gradient_of(module, x, y, loss)
     assert np.abs(found - exact).max() <= 2e-4 * np.abs(exact).max()
+
+
+class Pulling:
+    """A model that differentiates any loss in one question, and counts these."""
+
+    pulls = True
+
+    def __init__(self, model):
+        self.inner, self.access, self.pulled = model, model.access, 0
+        self.net = torch_digits(model)
+        self.predict, self.gradient = model.predict, model.gradient
+
+    def pull(self, x, weights):
+        self.pulled += 1
+        variable = torch.from_numpy(x).requires_grad_()
+        z = self.net(variable)
+        losses = (z.double() * torch.from_numpy(weights)).sum(dim=1)
+        (gradient,) = torch.autograd.grad(losses.sum(), variable)
+        return Gradient(losses.detach().numpy(), gradient.numpy(), z.detach().double().numpy())
+
+
+@pytest.mark.parametrize("hint", [None, "cross_entropy"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_model_that_pulls_is_asked_once_for_any_loss(loss, hint):
+    model, x, y = right_digits(20)
+    exact = gradient_of(torch_digits(model), x, y, loss)
+    pulling = Pulling(model)
+    before = model.queries
+    if hint is None:
+        found = gradient_of(asked(pulling), x, y, loss)
+    else:
+        module = asked(pulling)
+        with module.expecting(y, hint):
+            found = gradient_of(module, x, y, loss)
+    assert np.abs(found - exact).max() <= 2e-4 * np.abs(exact).max()
+    assert pulling.pulled == (0 if loss == "cross entropy" and hint else 1)
+    assert model.queries - before == 20
+
+
+def test_a_pull_is_in_the_units_of_the_scaled_items():
+    model, x, y = right_digits(5)
+
+    class Wide(Pulling):
+        """The same model on items from 0 to 255."""
+
+        def __init__(self, inner):
+            super().__init__(inner)
+            self.predict = lambda x: inner.predict(x / np.float32(255))
+
+        def pull(self, x, weights):
+            answer = super().pull(x / np.float32(255), weights)
+            return Gradient(answer.loss, answer.gradient / np.float32(255), answer.logits)
+
+    found = gradient_of(asked(Wide(model), value_range=(0.0, 255.0)), x, y, "ratio")
+    assert found == pytest.approx(gradient_of(torch_digits(model), x, y, "ratio"), rel=1e-3, abs=1e-5)
 
 
 def test_differences_of_single_logits_are_exact():

@@ -43,7 +43,8 @@ def test_a_loss_that_stands_in_is_below_every_cross_entropy():
     entropy = mixed.gradient(x, y).loss
     sure = entropy < 1e-10
     assert 0 < sure.sum() < 60
-    assert (at.loss[sure] == mixed.gradient(x, y, loss="margin").loss[sure]).all()
+    # Rounding differs by how many items are asked together.
+    assert at.loss[sure] == pytest.approx(mixed.gradient(x, y, loss="margin").loss[sure], rel=1e-5)
     assert at.loss[sure].max() < 0 < at.loss[~sure].min()
     assert (at.loss[~sure] == entropy[~sure]).all()
 

@@ -12,6 +12,7 @@ from runners.defences.defended import DefendedModel, defended
 from runners.defences.jpeg import compressed, jpeg
 from runners.defences.median_smoothing import median_smoothing
 from runners.errors import ScorerFault, UserError
+from runners.models.base import can_pull
 from tests.factories.broken_models import digit_images, trained_cnn
 from tests.factories.runner_models import linear_model
 
@@ -165,6 +166,28 @@ def test_a_defended_model_is_a_model_and_its_gradient_is_that_of_the_pipeline():
         moved = guarded.gradient((x + step * direction).astype(np.float32), y, loss="margin").loss
         expected = (answer.gradient * direction).reshape(4, -1).sum(axis=1)
         assert (moved - answer.loss) / step == pytest.approx(expected, rel=0.01, abs=0.01)
+
+
+def test_a_defended_model_pulls_where_the_one_inside_does():
+    model = linear_model(np.random.default_rng(1).normal(size=30), 0.2)
+    assert not can_pull(defended(model, "median_smoothing", value_range=UNIT))
+
+    class Pulling:
+        """Weights of minus one for the label alone: the gradient of nothing but that logit."""
+
+        access, pulls = model.access, True
+
+        def pull(self, x, weights):
+            return model.gradient(x, weights.argmin(axis=1), loss="margin")
+
+    guarded = defended(Pulling(), "median_smoothing", value_range=UNIT)
+    x = np.random.default_rng(2).random((4, 1, 6, 5), dtype=np.float32)
+    y = np.array([0, 1, 0, 1])
+    wanted = defended(model, "median_smoothing", value_range=UNIT).gradient(x, y, loss="margin")
+    found = guarded.pull(x, -np.eye(2)[y])
+    assert can_pull(guarded)
+    assert found.gradient == pytest.approx(wanted.gradient)
+    assert np.abs(found.gradient - model.gradient(x, y, loss="margin").gradient).max() > 0.1
 
 
 def test_a_gradient_that_passes_the_smoothing_finds_more_than_one_that_ignores_it():
