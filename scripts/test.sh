@@ -52,6 +52,6 @@ fi
 
 # Unit tests share two workers; what starts servers and sandboxes stays on one (tests/conftest.py).
 set +e
-"$py" -m pytest -n 2 --dist loadgroup "$@"
+"$py" -m pytest -n 2 --dist loadgroup --durations=25 "$@"
 status=$?
 exit $status
