@@ -12,6 +12,7 @@ from runners.registry import MetricInfo
 from scripts.metric_docs import figure, words
 
 _MOST_ROWS = 24
+_IN_PROCESS = " The models ran in the measuring process, without sandbox and protocol: a run's times are longer."
 
 
 def result_section(info: MetricInfo, entry: Mapping[str, Any], *, picture: str = "") -> list[str]:
@@ -20,7 +21,7 @@ def result_section(info: MetricInfo, entry: Mapping[str, Any], *, picture: str =
     return [
         "## A result",
         f"![{info.title}](../figures/{name}.svg)",
-        measured(entry),
+        measured(entry) + (_IN_PROCESS if info.name.startswith("efficiency.") else ""),
         said(info, entry),
         "\n".join(_table(info, entry)),
     ]
