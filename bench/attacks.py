@@ -13,7 +13,7 @@ SIZES: dict[bool, dict[str, dict[str, int]]] = {
         "pgd": {"size": 32, "images": 32, "rounds": 7},
         "square": {"items": 300, "art_rounds": 1000, "queries": 1000},
         "hop_skip_jump": {"items": 100, "queries": 2000},
-        "autoattack": {"items": 100, "share": 1, "rounds": 1},
+        "autoattack": {"items": 100, "share": 1, "rounds": 3},
     },
     True: {
         "pgd": {"size": 32, "images": 4, "rounds": 2},
