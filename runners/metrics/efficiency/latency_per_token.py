@@ -84,7 +84,8 @@ def line(n: FloatArray, t: FloatArray) -> Line:
     interval="Student's t of the fit, 95 %; no narrower than a timer's noise of 0.2 %.",
     limits="The judge's clock; a fixed cost of a question, such as most of the way there and back, is in a and thus in "
     "neither value. Tokens are positions along the axes of `input.sizes`; longer contexts are the items' own, begun "
-    "again from the start. Growth other than quadratic shows in s only by and large. Compare nodes of one kind.",
+    "again from the start. Growth other than quadratic shows in s only by and large. Compare nodes of one kind. "
+    "Items are asked more than once: a submission that remembers its answers looks faster than it is.",
     queries=_cost,
 )
 def latency_per_token(

@@ -50,7 +50,8 @@ def _cost(parameters: Mapping[str, Any], _items: int) -> Cost:
     interval="Profile of the fit: exponents that an F test at 95 % does not refuse.",
     limits="Over batches it is about the number of items in a question; with `over: input` about the size of an item, "
     "which the judge cuts, or repeats, to have that size. Undefined, and why, where times are too short or too noisy, "
-    "or a constant cost hides the growth. Processors that idle at small sizes make c smaller than the algorithm's.",
+    "or a constant cost hides the growth. Processors that idle at small sizes make c smaller than the algorithm's, and "
+    "items are asked more than once: a submission that remembers its answers looks faster than it is.",
     queries=_cost,
 )
 def time_complexity(
