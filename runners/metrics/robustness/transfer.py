@@ -52,7 +52,8 @@ def _cost(parameters: Mapping[str, Any], items: int) -> Cost:
     limits="An upper bound of robustness: who may ask the model, or has its gradients, finds more. Compare submissions "
     "on the same surrogates only, and read transfer_rate beside source_accuracy: examples that do not even fool their "
     "own model say nothing about another. A submission that is one of the surrogates, or was trained from one, meets "
-    "what is white-box to it. The clean item is asked before its example: a submission that keeps what it was asked may "
+    "what is white-box to it. The clean item is asked before its example: a submission that keeps what it was "
+    "asked may "
     "answer from that.",
 )
 def transfer(
