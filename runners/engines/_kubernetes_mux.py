@@ -34,6 +34,8 @@ class Mux:
         self._dial = dial
         self._sockets: dict[int, socket.socket] = {}
         self._half: set[int] = set()
+        self._pumped: set[int] = set()
+        self._over = False
         self._next = 1
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -42,7 +44,7 @@ class Mux:
         """Carry a connection to the other side."""
         with self._lock:
             number, self._next = self._next, self._next + 1
-            if len(self._sockets) >= _MOST_AT_ONCE:
+            if self._over or len(self._sockets) >= _MOST_AT_ONCE:
                 connection.close()
                 return
             self._sockets[number] = connection
@@ -58,10 +60,18 @@ class Mux:
                     raise OSError("the stream does not hold frames of the channel")
                 self._take(number, kind, self._read(length) if length else b"")
         finally:
-            with self._lock:
-                sockets, self._sockets = list(self._sockets.values()), {}
-            for connection in sockets:
-                _hang_up(connection)
+            self._end()
+
+    def _end(self) -> None:
+        """Hang up on everybody. A socket that a thread reads is closed by that thread, all others here."""
+        with self._lock:
+            self._over = True
+            pumped = [connection for number, connection in self._sockets.items() if number in self._pumped]
+            others = [number for number in self._sockets if number not in self._pumped]
+        for connection in pumped:
+            _hang_up(connection)
+        for number in others:
+            self._forget(number)
 
     def _take(self, number: int, kind: int, data: bytes) -> None:
         if kind == _OPEN:
@@ -104,7 +114,14 @@ class Mux:
                 self._one_way_less(number)
             except OSError:  # the connection or the whole stream broke
                 self._forget(number)
+            with self._lock:
+                self._pumped.discard(number)
+                over = self._over
+            if over:
+                self._forget(number)
 
+        with self._lock:
+            self._pumped.add(number)
         threading.Thread(target=run, daemon=True).start()
 
     def _one_way_less(self, number: int) -> None:
