@@ -1,6 +1,6 @@
 # One command each; every target sets up what it needs and is safe to repeat. Settings: docs/operating.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run test check bench chaos image-base deploy schemas clean
+.PHONY: help setup setup-dev demo run test check bench chaos screenshots image-base deploy schemas clean
 MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 
@@ -33,6 +33,9 @@ bench: setup-dev ## speed, as JSON on stdout, each number beside what it is comp
 
 chaos: setup-dev ## 200 runs on two nodes while every part is killed at random and every message comes twice; as root
 	@PYTHONPATH=client:platform:. $(PY) -m scripts.chaos --runs 200 --rounds 3
+
+screenshots: setup-dev ## the pictures of docs/screenshots, from seeded data by Chromium (STRICT=1: fail where one is missing)
+	@PYTHONPATH=client:platform:. $(PY) -m scripts.screenshots $(if $(filter-out 0,$(STRICT)),--strict)
 
 image-base: setup ## build the base image and the platform's runtime image in the Docker engine
 	@$(PY) docker/build_base.py

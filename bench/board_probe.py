@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -86,10 +88,13 @@ def _pages(board: Any) -> dict[str, Callable[[], dict[str, float]]]:
     web = f"/c/{where}/"
     api = f"/api/v1/competitions/{board.competition.slug}/leaderboards/{board.phase.slug}/{board.slug}"
     tag = anonymous.get(web).headers["ETag"]
+    following = re.search(r'href="([?][^"]*after=[^"]+)"', anonymous.get(web).content.decode())
+    second = web + (html.unescape(following[1]) if following else "")
     other = next(key for key in board.spec["columns"] if key != _key(board))
     return {
         "web": lambda: _ask(anonymous, web),
         "web_signed_in": lambda: _ask(member, web),
+        "web_next_page": lambda: _ask(anonymous, second),
         "web_by_another_column": lambda: _ask(anonymous, f"{web}?sort=-{other}"),
         "web_not_modified": lambda: _ask(anonymous, web, status=304, headers={"If-None-Match": tag}),
         "api": lambda: _ask(anonymous, api),

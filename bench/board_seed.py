@@ -19,7 +19,7 @@ from django.db import connection
 
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.accounts.models import User
-from touchstone.competitions.models import Competition, Participation
+from touchstone.competitions.models import Competition, Member, Participation
 from touchstone.competitions.services import competition_import
 from touchstone.evaluations.models import Result
 from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
@@ -94,10 +94,14 @@ def _people(competition: Competition, count: int) -> list[Participation]:
     users = User.objects.bulk_create(
         [User(username=name, email=f"{name}@bench.invalid", password="!") for name in names], batch_size=2000
     )
-    return Participation.objects.bulk_create(
+    made = Participation.objects.bulk_create(
         [Participation(competition=competition, user=user, display_name=user.username) for user in users],
         batch_size=2000,
     )
+    Member.objects.bulk_create(
+        [Member(competition=competition, participation=each, user_id=each.user_id) for each in made], batch_size=2000
+    )
+    return made
 
 
 def _whose(rng: np.random.Generator, size: int, people: int) -> np.ndarray[Any, Any]:
@@ -117,7 +121,8 @@ def _submissions(
     for number, (person, run) in enumerate(zip(whose, runs, strict=True)):
         yield {
             "id": _submission_id(run), "participation_id": people[person].pk, "phase_id": board.phase_id,
-            "kind": "predictions", "files": "[]", "image": "", "message": "", "source": "api", "idempotency_key": "",
+            "run_id": run, "kind": "predictions",
+            "files": "[]", "image": "", "message": "", "source": "api", "idempotency_key": "",
             "created_at": _moment(number),
         }  # fmt: skip
 
@@ -196,8 +201,8 @@ def _entries(
         made.append(
             LeaderboardEntry(
                 leaderboard=board, participation=people[person], run_id=runs[number], sort_key=ranking.sort_key,
-                unranked=ranking.unranked, achieved_at=_moment(number), scores=ranking.scores,
-                n_submissions=count[person],
+                key_low=ranking.key_low, key_high=ranking.key_high, unranked=ranking.unranked,
+                achieved_at=_moment(number), scores=ranking.scores, n_submissions=count[person],
             )
         )  # fmt: skip
     LeaderboardEntry.objects.bulk_create(made, batch_size=1000)

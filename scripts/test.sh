@@ -50,7 +50,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   export REQUIRE_DOCKER=1 REQUIRE_BROWSER=1 REQUIRE_SLURM=1 REQUIRE_MLSERVER=1
 fi
 
-# Unit tests share two workers; what starts servers and sandboxes stays on one (tests/conftest.py).
+# Two workers; what shares a server or an engine stays on one of them (tests/conftest.py).
 set +e
 "$py" -m pytest -n 2 --dist loadgroup --durations=25 "$@"
 status=$?

@@ -7,6 +7,7 @@ its address through the environment; pytest-django then gives each worker a data
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from scripts.services import ServiceError, Services
 
@@ -119,19 +122,33 @@ def chromium() -> str:
     return str(found)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist puts the groups into the names
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts servers, sandboxes or browsers runs one after the other, on two workers of xdist.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Groups | None:
+    return _Groups(config, log) if config.getvalue("dist") == "loadgroup" else None
 
-    On one those that run sandboxes without a server around them, on the other whole stacks and pages.
+
+class _Groups(LoadScopeScheduling):
+    """What shares servers or sandboxes stays on one worker of xdist, and a file's tests do.
+
+    They are begun in the order of collection: what starts servers and browsers first, and unit tests fill both workers
+    at the end, so that none waits for the other. (xdist's own groups are a mark in the name of a test, which pytest 9.2
+    does not let it write.)
     """
-    for item in items:
-        group = _group(item.path.relative_to(_TESTS).parts)
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid.partition("::")[0])
 
 
-def _group(parts: tuple[str, ...]) -> str:
-    if parts[0] == "integration" and len(parts) > 2:
-        return "sandboxes"
-    return "stacks" if parts[0] in ("integration", "e2e") else ""
+@cache
+def group_of(path: str) -> str:
+    """The group of a test file: engines of one machine, the stack that `live` is, or the file alone."""
+    file = _TESTS.parent / path
+    parts = Path(path).parts
+    if parts[:2] == ("tests", "integration") and len(parts) > 3:
+        return "engines"
+    if parts[:2] == ("tests", "integration") and re.search(r"\blive: Live\b", file.read_text()):
+        return "live"
+    return path

@@ -115,9 +115,12 @@ class Competition(CompetitionSummary):
 
 @dataclass(frozen=True)
 class Participation:
+    """`status`: active; or pending, until an organiser approves; or removed."""
+
     competition: str
     display_name: str
     joined_at: datetime
+    status: str = "active"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 from docker import APIClient
 from runners.engines._docker_api import settled
-from runners.spec.models import parse_size
+from runners.spec.values import parse_size
 
 #: What participants' images may take together, and the free bytes that they leave to everything else on the disk.
 DEFAULT_SIZE = 40 * 2**30

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runners.errors import UserError
-from runners.spec.models import parse_duration
+from runners.spec.values import parse_duration
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")

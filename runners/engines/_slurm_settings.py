@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runners.engines import _runtime
 from runners.errors import UserError
-from runners.spec.models import parse_duration, parse_size
+from runners.spec.values import parse_duration, parse_size
 
 #: What a site may add to `sbatch`; nothing of it can come from a participant.
 _OPTION = re.compile(

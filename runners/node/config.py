@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runners.errors import UserError
-from runners.spec.models import parse_size
+from runners.spec.values import parse_size
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
+from runners.spec.access_checks import access_defects, finalist_defects
 from runners.spec.board_checks import board_defects
 from runners.spec.catalogue_file import Offer
 from runners.spec.defects import Defect, suggestion
@@ -16,7 +17,8 @@ from runners.spec.models import PhaseSpec, SubmissionKind
 
 def cross_defects(draft: Draft) -> tuple[list[Defect], Offer]:
     """All defects between valid parts, and the result keys that the metrics give."""
-    defects = [*_phases(draft), *_slugs(draft), *_input(draft), *_attributes(draft)]
+    defects = [*_phases(draft), *finalist_defects(draft), *_slugs(draft), *_input(draft), *_attributes(draft)]
+    defects += access_defects(draft)
     offer = Offer()
     defects += metric_defects(draft, offer)
     defects += board_defects(draft, offer)

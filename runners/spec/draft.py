@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runners.spec.defects import Defect, Loc, path_text
 from runners.spec.models import (
+    AccessSpec,
     AggregateSpec,
     AttributeSpec,
     CompetitionSpec,
@@ -48,6 +49,7 @@ class Draft:
     input: InputSpec | None = None
     submission: SubmissionSpec | None = None
     aggregate: AggregateSpec | None = None
+    access: AccessSpec | None = None
     data: dict[str, DataSpec] = field(default_factory=dict)
     attributes: dict[str, AttributeSpec] = field(default_factory=dict)
     pages: dict[int, PageSpec] = field(default_factory=dict)
@@ -134,6 +136,7 @@ def _fill(draft: Draft) -> None:
 
 _SINGLE: dict[str, Any] = {
     "task": TaskSpec, "input": InputSpec, "submission": SubmissionSpec, "aggregate": AggregateSpec,
+    "access": AccessSpec,
 }  # fmt: skip
 _MANY: dict[str, Any] = {
     "data": DataSpec, "attributes": AttributeSpec, "pages": PageSpec, "phases": PhaseSpec,

@@ -9,6 +9,7 @@ from runners.spec.defects import Defect, Loc
 from runners.spec.draft import Draft
 
 MAX_PAGE_BYTES = 2**20
+MAX_PICTURE_BYTES = 2 * 2**20
 
 
 def path_problem(folder: Path, name: str) -> str:
@@ -37,6 +38,8 @@ def file_defects(draft: Draft, folder: Path) -> Iterator[Defect]:
     for key in ("terms", "data_card"):
         if draft.text(key):
             yield from _text(draft, folder, (key,), draft.text(key))
+    if draft.text("image"):
+        yield from _picture(draft, folder, draft.text("image"))
     if draft.text("starting_kit"):
         yield from _folder(draft, folder, ("starting_kit",), draft.text("starting_kit"))
     for name, entry in draft.data.items():
@@ -61,6 +64,34 @@ def _text(draft: Draft, folder: Path, loc: Loc, name: str) -> Iterator[Defect]:
         yield draft.defect("too_large", loc, f"{name} has more than {MAX_PAGE_BYTES // 2**20} MiB", "Shorten it.")
     else:
         yield from _utf8(draft, path, loc, name)
+
+
+def _picture(draft: Draft, folder: Path, name: str) -> Iterator[Defect]:
+    problem = path_problem(folder, name)
+    path = folder / name
+    if problem:
+        yield draft.defect("path", ("image",), problem, "Name a file inside the competition's folder.")
+    elif not path.is_file():
+        yield draft.defect("missing_file", ("image",), f"there is no file {name}", _missing(folder, name))
+    elif path.stat().st_size > MAX_PICTURE_BYTES:
+        text = f"{name} has more than {MAX_PICTURE_BYTES // 2**20} MiB"
+        yield draft.defect("too_large", ("image",), text, "Make it smaller; 1200 pixels wide are enough.")
+    elif not picture_kind(_head(path)):
+        yield draft.defect("not_a_picture", ("image",), f"{name} is no PNG, JPEG or WebP", "Save it as one of them.")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(16)
+
+
+def picture_kind(head: bytes) -> str:
+    """The media type of a picture by its first 16 bytes; empty where it is none that pages show."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else ""
 
 
 def _utf8(draft: Draft, path: Path, loc: Loc, name: str) -> Iterator[Defect]:

@@ -5,61 +5,12 @@ Field names are the keys of the file. `description` texts go into the published 
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?\s*$")
-_TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
-_SIZE_UNITS = {
-    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-}  # fmt: skip
-_TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_size(value: object) -> object:
-    """`4GiB` → bytes. Numbers are bytes."""
-    if isinstance(value, str):
-        match = _SIZE.match(value)
-        if match is None:
-            raise ValueError(f"{value!r} is not a size; write for example 512MiB or 4GiB")
-        return int(float(match[1]) * _SIZE_UNITS[match[2] or "B"])
-    return value
-
-
-def parse_duration(value: object) -> object:
-    """`30m` → seconds. Numbers are seconds."""
-    if isinstance(value, str):
-        match = _TIME.match(value)
-        if match is None:
-            raise ValueError(f"{value!r} is not a duration; write for example 90s, 30m or 2h")
-        return float(match[1]) * _TIME_UNITS[match[2] or "s"]
-    return value
-
-
-def _aware(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("a time needs a zone; write for example 2026-01-31T23:59Z")
-    return value
-
-
-class KeyProblems(ValueError):
-    """Several keys of one mapping do not fit together: `problems` holds (key, message) pairs."""
-
-    def __init__(self, *problems: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{key}: {message}" for key, message in problems))
-        self.problems = problems
-
-
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(gt=0)]
-Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+from runners.spec.values import Duration, KeyProblems, Moment, Name, Size, Slug, SpecModel
 
 
 class SubmissionKind(StrEnum):
@@ -69,10 +20,6 @@ class SubmissionKind(StrEnum):
     MODEL = "model"
     CONTAINER = "container"
     CODE = "code"
-
-
-class SpecModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class TaskSpec(SpecModel):
@@ -239,6 +186,23 @@ class AggregateSpec(SpecModel):
     rule: Literal["mean", "median", "max"] = "mean"
 
 
+class AccessSpec(SpecModel):
+    """Who may take part in a competition that they can see."""
+
+    approval: bool = Field(False, description="Whether an organiser approves each participant before they can submit.")
+    email_domains: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+(?:\.[a-z0-9-]+)+$", max_length=253)], ...] = Field(
+        (),
+        description="Domains of confirmed e-mail addresses that may take part, and see a private competition. "
+        "Invited people may always. Empty: everybody who may see it.",
+    )
+
+
+class TeamSpec(SpecModel):
+    """People who take part together, as one participant with one quota."""
+
+    members: int = Field(1, ge=1, le=100, description="Most people of one participant; 1: no teams.")
+
+
 class ResourceSpec(SpecModel):
     """Limits of one run."""
 
@@ -268,6 +232,13 @@ class LimitSpec(SpecModel):
     total: int | None = Field(None, ge=1)
 
 
+class FinalistsSpec(SpecModel):
+    """Submissions of an earlier phase that are evaluated again in this one, when organisers start it."""
+
+    phase: Slug = Field(description="The phase that participants choose from.")
+    choose: int = Field(1, ge=1, le=20, description="How many each participant may choose. Default choice: their best.")
+
+
 class PhaseSpec(SpecModel):
     slug: Slug
     title: str = ""
@@ -286,6 +257,9 @@ class PhaseSpec(SpecModel):
         "or nothing. auto: all, but only the sample's where inputs are hidden and feedback is not full.",
     )
     priority: int = Field(0, ge=-10, le=10, description="Runs of phases with a higher number start first.")
+    finalists: FinalistsSpec | None = Field(
+        None, description="Takes chosen submissions of another phase instead of new ones: a final ranking."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> PhaseSpec:
@@ -353,6 +327,7 @@ class CompetitionSpec(SpecModel):
     terms: str = Field("", description="Markdown file with the terms participants accept on joining.")
     data_card: str = Field("", description="Markdown file: source, licence, sha256, known limits.")
     starting_kit: str = Field("", description="Folder offered as a zip.")
+    image: str = Field("", description="PNG, JPEG or WebP file shown with the title, at most 2 MiB.")
     task: TaskSpec
     input: InputSpec | None = None
     concepts: tuple[ConceptSpec, ...] = ()
@@ -366,6 +341,8 @@ class CompetitionSpec(SpecModel):
     attributes: dict[Name, AttributeSpec] = Field(default_factory=dict)
     aggregate: AggregateSpec | None = None
     submission: SubmissionSpec
+    access: AccessSpec = Field(default_factory=lambda: AccessSpec())
+    teams: TeamSpec = Field(default_factory=lambda: TeamSpec())
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     metrics: tuple[MetricUse, ...] = Field(min_length=1)
     leaderboards: tuple[LeaderboardSpec, ...] = Field(min_length=1)

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from runners.spec.defects import Defect, Loc, path_text, suggestion
-from runners.spec.models import CompetitionSpec, KeyProblems
+from runners.spec.models import CompetitionSpec
+from runners.spec.values import KeyProblems
 from runners.spec.yamlfile import Document
 
 _PATTERNS = {
@@ -19,6 +20,7 @@ _PATTERNS = {
         "a name of letters, digits and _ that starts with no digit",
         "Write for example age_group.",
     ),
+    r"^[a-z0-9-]+(?:\.[a-z0-9-]+)+$": ("a domain in lower case, without @", "Write for example example.org."),
 }
 _EXPECTED = {
     "string_type": ("text", "Put the value in quotes."),
@@ -116,15 +118,19 @@ def _pattern(context: Mapping[str, Any], found: str) -> tuple[str, str]:
     return f"expected {expected}, found {found}", hint
 
 
+def _entries(number: int) -> str:
+    return f"{number} entry" if number == 1 else f"{number} entries"
+
+
 _SIZES: dict[str, Callable[[Mapping[str, Any], str], tuple[str, str]]] = {
     "string_pattern_mismatch": _pattern,
     "string_too_short": lambda _c, _f: ("expected some text, found none", "Write something here."),
     "string_too_long": lambda c, _f: (f"the text is longer than {c['max_length']} characters", "Shorten it."),
     "too_short": lambda c, _f: (
-        f"expected at least {c['min_length']} entries, found {c['actual_length']}", "Add what is missing.",
+        f"expected at least {_entries(c['min_length'])}, found {c['actual_length']}", "Add what is missing.",
     ),
     "too_long": lambda c, _f: (
-        f"expected at most {c['max_length']} entries, found {c['actual_length']}", "Remove what is too much.",
+        f"expected at most {_entries(c['max_length'])}, found {c['actual_length']}", "Remove what is too much.",
     ),
 }  # fmt: skip
 

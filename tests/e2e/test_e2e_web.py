@@ -52,7 +52,7 @@ def evaluate(run: Run) -> None:
 
 def submit(page: Page, file: Path) -> None:
     page.get_by_label("Choose a file, or drop it here").set_input_files(file)
-    page.get_by_label("Message").fill("first try")
+    page.get_by_label("Note").fill("first try")
     page.get_by_role("main").get_by_role("button", name="Submit").click()
     page.wait_for_url(re.compile(r"/s/[0-9a-f-]{36}/$"))
 
@@ -63,7 +63,7 @@ def test_from_signing_up_to_the_leaderboard(open_page, tmp_path: Path) -> None:
 
     page.goto("/")
     page.get_by_role("link", name="Tiny tiny").click()
-    page.get_by_role("link", name="Join").click()
+    page.get_by_role("link", name="Join").first.click()
     page.get_by_role("main").get_by_role("link", name="Sign up").click()
     page.get_by_label("User name").fill("nina")
     page.get_by_label("E-mail address").fill("nina@example.org")
@@ -142,10 +142,10 @@ def test_a_mistake_in_the_form_is_said_in_place(open_page, tmp_path: Path) -> No
     ).competition
     page = open_page()
     join(page, competition)
-    page.get_by_label("Message").fill("kept")
+    page.get_by_label("Note").fill("kept")
     page.get_by_role("main").get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Choose the file to submit.")).to_be_visible()
-    expect(page.get_by_label("Message")).to_have_value("kept")
+    expect(page.get_by_label("Note")).to_have_value("kept")
     submit(page, predictions(tmp_path / "predictions.csv"))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from runners.contract import EngineReport, MetricResult, NodeHello, RunResult, Verdict
 from runners.spec.models import CompetitionSpec, SubmissionKind
 from touchstone.accounts.models import User
-from touchstone.competitions.models import Competition, DataSplit, Participation, Phase
+from touchstone.competitions.models import Competition, DataSplit, Member, Participation, Phase
 from touchstone.core.clock import now
 from touchstone.core.storage import blob_put
 from touchstone.evaluations.models import Lane, Node, Run, RunStatus
@@ -88,7 +88,9 @@ def board_of(competition: Competition) -> Leaderboard:
 def participation_make(competition: Competition, user: User | None = None, **fields: Any) -> Participation:
     user = user or user_make()
     fields = {"display_name": user.username} | fields
-    return Participation.objects.create(competition=competition, user=user, **fields)
+    made = Participation.objects.create(competition=competition, user=user, **fields)
+    Member.objects.create(competition=competition, participation=made, user=user)
+    return made
 
 
 def submission_make(participation: Participation, phase: Phase | None = None, **fields: Any) -> Submission:
@@ -113,7 +115,11 @@ def run_make(submission: Submission, status: RunStatus = RunStatus.QUEUED, **fie
     defaults["lane"] = Lane.QUICK if submission.kind == "predictions" else Lane.LONG
     if status not in (RunStatus.RECEIVED, RunStatus.CHECKING):
         defaults["queued_at"] = moment
-    return Run.objects.create(submission=submission, **defaults | fields)
+    run = Run.objects.create(submission=submission, **defaults | fields)
+    if run.rerun_id is None:
+        submission.run = run
+        submission.save(update_fields=["run"])
+    return run
 
 
 def queued_run(competition: Competition | None = None, user: User | None = None, **fields: Any) -> Run:

@@ -49,6 +49,8 @@ class Deployed:
             "TOUCHSTONE_REGISTRY_LISTEN": f"127.0.0.1:{self.registry}",
             # Not what the size of this machine would give.
             "TOUCHSTONE_LOCAL_NODES": "2", "TOUCHSTONE_MEMORY": "4GiB",
+            # Each of a dozen starts waits for the first answer.
+            "TOUCHSTONE_HEALTH_INTERVAL": "2s",
         } | self.extra  # fmt: skip
         return subprocess.Popen(
             [sys.executable, str(_DEPLOY), "--home", str(self.home), *arguments],

@@ -118,6 +118,9 @@ def join(
     if json:
         output.as_json({"participation": joined})
         return
+    if joined.status == "pending":
+        output.talk(f"You asked to take part in {joined.competition} as {joined.display_name}: its organisers decide.")
+        return
     output.talk(f"You take part in {joined.competition} as {joined.display_name}.")
     output.talk(f"Next: touchstone competitions download {slug}, then touchstone submit {slug}/PHASE FILE")
 

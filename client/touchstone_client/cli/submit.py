@@ -86,7 +86,7 @@ def submit(
 def _seconds(text: str) -> float | None:
     if not text:
         return None
-    from runners.spec.models import parse_duration
+    from runners.spec.values import parse_duration
 
     try:
         value = float(str(parse_duration(text)))

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -16,11 +17,12 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from touchstone.accounts.models import ApiToken, User
 from touchstone.audit.services import audit_append
-from touchstone.competitions.models import Competition, Participation
+from touchstone.competitions.models import Competition, Member, Participation
+from touchstone.competitions.selectors import is_member, participations_of
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict
 from touchstone.core.storage import blob_open
@@ -54,8 +56,10 @@ def export_archive(*, user: User) -> IO[bytes]:
     out: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the response closes it
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("account.json", _json(_account(user)))
-        submissions = list(_submissions(user).select_related("phase__competition", "phase__split", "run"))
-        archive.writestr("submissions.json", _json([_submission(each) for each in submissions]))
+        submissions = list(
+            _submissions(user).select_related("phase__competition", "phase__split", "run", "participation")
+        )
+        archive.writestr("submissions.json", _json([_submission(each, user) for each in submissions]))
         for each in submissions:
             for file in each.files:
                 _add(archive, f"submissions/{each.pk}/{file['name']}", file["sha256"])
@@ -69,7 +73,7 @@ def _add(archive: zipfile.ZipFile, name: str, sha256: str) -> None:
 
 
 def account_delete(*, user: User) -> None:
-    """Forget who somebody was. What they sent stays, without their name.
+    """Forget who somebody was. What they sent stays, without their name; a team goes on without them.
 
     The row stays: the record of acts refers to it. Raises `Conflict` where they own competitions.
     """
@@ -79,10 +83,13 @@ def account_delete(*, user: User) -> None:
         )
     with transaction.atomic():
         # In the order in which reports of nodes and submissions take them; the lock of the audit comes last.
-        own = Run.objects.filter(submission__in=_submissions(user)).exclude(status__in=_ENDED)
+        alone = [row.pk for row in participations_of(user=user) if not _others(row, user).exists()]
+        own = Run.objects.filter(submission__participation__in=alone, rerun=None).exclude(status__in=_ENDED)
         own = own.select_related("submission__participation", "submission__phase__competition")
         runs = list(own.select_for_update(of=("self",)).order_by("pk"))
-        participations = list(Participation.objects.filter(user=user).select_for_update(no_key=True).order_by("pk"))
+        everything = Participation.objects.filter(Q(user=user) | Q(pk__in=participations_of(user=user)))
+        locked = list(everything.select_for_update(no_key=True).order_by("pk"))
+        participations = [row for row in locked if not _hand_on(row, user)]
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _end_access(user)
         user.organised_competitions.clear()
@@ -94,6 +101,22 @@ def account_delete(*, user: User) -> None:
         for run in runs:
             run_cancel(run=run, user=user)
         audit_append(actor=user, act="user.delete", subject=f"user:{user.pk}")
+
+
+def _others(participation: Participation, user: User) -> QuerySet[Member]:
+    return Member.objects.filter(participation=participation).exclude(user=user)
+
+
+def _hand_on(participation: Participation, user: User) -> bool:
+    """Leave a team to its other members, the one who joined first at its head. False: there is nobody else."""
+    heir = _others(participation, user).first()
+    if heir is None:
+        return False
+    if participation.user_id == user.pk:
+        participation.user_id = heir.user_id
+        participation.save(update_fields=["user"])
+    Member.everyone.filter(participation=participation, user=user).delete()
+    return True
 
 
 def _rename(participation: Participation) -> None:
@@ -128,7 +151,8 @@ def _forget(user: User) -> None:
 
 
 def _submissions(user: User) -> QuerySet[Submission]:
-    return Submission.objects.filter(participation__user=user)
+    """What they sent themselves: what others of their team sent is the others'."""
+    return Submission.objects.filter(Q(sent_by=user) | Q(sent_by=None, participation__user=user))
 
 
 def _account(user: User) -> dict[str, Any]:
@@ -143,29 +167,51 @@ def _account(user: User) -> dict[str, Any]:
         "second_factors": list(Authenticator.objects.filter(user=user).values("type", "created_at", "last_used_at")),
         "sessions": list(UserSession.objects.filter(user=user).values("ip", "user_agent", "created_at")),
         "tokens": list(tokens.values("name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")),
-        "participations": list(
-            Participation.objects.filter(user=user).values("competition__slug", "display_name", "joined_at")
-        ),
+        "participations": [
+            {
+                "competition": row.competition.slug,
+                "display_name": row.participation.display_name,
+                "joined_at": row.joined_at,
+                "left_at": row.left_at,
+            }
+            for row in Member.everyone.filter(user=user).select_related("competition", "participation")
+        ],
         "organises": list(user.organised_competitions.values_list("slug", flat=True)),
         "owns": list(Competition.objects.filter(owner=user).values_list("slug", flat=True)),
     }
 
 
-def _submission(each: Submission) -> dict[str, Any]:
-    """Results too, as far as they are shown to the person."""
+def _submission(each: Submission, user: User) -> dict[str, Any]:
+    """Results too, as far as they are shown to the person: those of a team to its members only."""
     run = each.run
     hidden = results_hidden(run=run, phase=each.phase)
+    if not is_member(user=user, participation=each.participation):
+        hidden = "You are not a member of the team any more."
     results = [] if hidden else results_blunted(results=Result.objects.filter(run=run), phase=each.phase)
     return {
         "id": each.pk, "competition": each.phase.competition.slug, "phase": each.phase.slug, "kind": each.kind,
+        "name": each.name,
         "created_at": each.created_at, "message": each.message, "image": each.image, "files": each.files,
         "status": run.status, "verdict": run.verdict, "run_message": run.message, "finished_at": run.finished_at,
-        "results": [
-            {key: getattr(result, key) for key in ("key", "value", "low", "high", "n", "unit", "state", "reason")}
-            for result in results
-        ],
+        "withdrawn_at": each.withdrawn_at, "withdrawn_reason": each.withdrawn_reason,
+        "results": _values(results),
         "results_hidden": hidden,
+        "earlier_results": [] if hidden else [
+            {"finished_at": run.finished_at, "competition_version": run.competition_version, "results": _values(shown)}
+            for run, shown in _earlier(each)
+        ],
     }  # fmt: skip
+
+
+def _values(results: Iterable[Result]) -> list[dict[str, Any]]:
+    keys = ("key", "value", "low", "high", "n", "unit", "state", "reason")
+    return [{key: getattr(result, key) for key in keys} for result in results]
+
+
+def _earlier(each: Submission) -> Iterator[tuple[Run, list[Result]]]:
+    """What counted before the organisers had it evaluated again."""
+    for run in each.runs.filter(status=RunStatus.SCORED).exclude(pk=each.run_id).order_by("finished_at"):
+        yield run, results_blunted(results=run.results.all(), phase=each.phase)
 
 
 def _json(value: Any) -> bytes:

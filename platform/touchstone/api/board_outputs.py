@@ -35,15 +35,35 @@ class ScoreOut(serializers.Serializer[Any]):
     doubts = serializers.ListField(child=serializers.CharField(), help_text="The checks that speak against it.")
 
 
+class GateOut(serializers.Serializer[Any]):
+    """A gate of the board, and whether this entry meets it."""
+
+    gate = serializers.CharField()
+    passed = serializers.BooleanField()
+    value = serializers.CharField(allow_blank=True)
+
+
 class BoardRowOut(serializers.Serializer[Any]):
-    """A participant. `rank` is null where the entry is not ranked; `unranked` then says why."""
+    """A participant. `rank` is null where the entry is not ranked; `unranked` then says why.
+
+    `rank_best` to `rank_worst` are the ranks that the entry may have: others are tied with it where their 95 %
+    intervals overlap. Null where that is not known.
+    """
 
     rank = serializers.IntegerField(allow_null=True)
-    tied = serializers.BooleanField()
+    tied = serializers.BooleanField(help_text="Whether another has the very same number.")
+    rank_best = serializers.IntegerField(allow_null=True)
+    rank_worst = serializers.IntegerField(allow_null=True)
+    tied_with = serializers.IntegerField(allow_null=True, help_text="How many others it is tied with.")
+    tie_group = serializers.IntegerField(help_text="From 1; 0 where it is not known.")
     participant = serializers.CharField()
     is_baseline = serializers.BooleanField()
     is_you = serializers.BooleanField()
     submission = serializers.CharField(allow_blank=True, help_text="One's own only.")
+    entry = serializers.UUIDField(help_text="What its public page is found by.")
+    kind = serializers.CharField()
+    flags = serializers.ListField(child=serializers.CharField(), help_text="baseline, organiser, late, again.")
+    gates = GateOut(many=True)
     submitted_at = serializers.DateTimeField()
     n_submissions = serializers.IntegerField()
     unranked = serializers.CharField(allow_blank=True)
@@ -60,6 +80,7 @@ class BoardOut(serializers.Serializer[Any]):
     url = serializers.CharField()
     version = serializers.IntegerField(help_text="Rises with each change of entries.")
     total = serializers.IntegerField()
+    total_is_least = serializers.BooleanField(help_text="There are more than `total`, which were not counted.")
     hidden = serializers.CharField(allow_blank=True)
     blunt = serializers.BooleanField()
     available = serializers.ListField(child=serializers.CharField(), help_text="Every key that `cols` may name.")

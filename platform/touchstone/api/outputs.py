@@ -33,6 +33,13 @@ class PhaseOut(serializers.Serializer[Any]):
     per_day = serializers.IntegerField(allow_null=True)
     total = serializers.IntegerField(allow_null=True)
     feedback = serializers.CharField()
+    frozen_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it takes nothing and its boards stand still; null where it goes on."
+    )
+    frozen_reason = serializers.CharField(allow_blank=True)
+    finalists_of = serializers.CharField(
+        allow_null=True, help_text="The phase whose chosen submissions it takes, instead of new ones."
+    )
 
 
 class CompetitionSummaryOut(serializers.Serializer[Any]):
@@ -103,6 +110,7 @@ class ParticipationOut(serializers.Serializer[Any]):
     competition = serializers.CharField()
     display_name = serializers.CharField()
     joined_at = serializers.DateTimeField()
+    status = serializers.CharField(help_text="active; or pending, until an organiser approves; or removed.")
 
 
 class ImportOut(serializers.Serializer[Any]):
@@ -156,6 +164,10 @@ class SubmissionOut(serializers.Serializer[Any]):
     )
     final = serializers.BooleanField()
     attempt = serializers.IntegerField(help_text="0 before the first start.")
+    name = serializers.CharField(allow_blank=True)
+    chosen_at = serializers.DateTimeField(allow_null=True, help_text="Since when it is a finalist.")
+    withdrawn_at = serializers.DateTimeField(allow_null=True, help_text="Since when it takes no part in the ranking.")
+    withdrawn_reason = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True)
     image = serializers.CharField(allow_blank=True)
     source = serializers.CharField()

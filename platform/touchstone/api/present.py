@@ -9,7 +9,7 @@ from django.conf import settings
 
 from touchstone.accounts.models import ApiToken
 from touchstone.competitions.models import Competition, Phase
-from touchstone.competitions.selectors import Viewer, phase_current, split_download_files
+from touchstone.competitions.selectors import Viewer, phase_current, phase_finalists, split_download_files
 from touchstone.core.clock import now
 from touchstone.evaluations.state import FINAL
 from touchstone.submissions.models import Submission, Upload
@@ -34,6 +34,9 @@ def phase_dict(phase: Phase) -> dict[str, Any]:
         "per_day": phase.per_day,
         "total": phase.total,
         "feedback": phase.feedback,
+        "frozen_at": phase.frozen_at,
+        "frozen_reason": phase.frozen_reason,
+        "finalists_of": (phase_finalists(phase=phase) or {}).get("phase"),
     }
 
 
@@ -119,7 +122,11 @@ def submission_dict(submission: Submission) -> dict[str, Any]:
         "status": run.status,
         "final": run.status in FINAL,
         "attempt": run.attempt,
+        "name": submission.name,
         "message": submission.message,
+        "chosen_at": submission.chosen_at,
+        "withdrawn_at": submission.withdrawn_at,
+        "withdrawn_reason": submission.withdrawn_reason,
         "image": submission.image,
         "source": submission.source,
         "files": submission.files,

@@ -69,6 +69,7 @@ class BundleContent:
     terms: str
     data_card: str
     starting_kit: str
+    image: str
     splits: list[SplitContent]
     surrogates: list[dict[str, Any]]
     digest: str
@@ -90,11 +91,16 @@ def bundle_read(*, folder: Path) -> BundleContent:
     }
     _check_surrogates(folder, spec)
     surrogates = [_surrogate(folder, name, file) for name, file in spec.surrogates.items()]
+    image = _stored(folder, spec.image) if spec.image else ""
     covered: dict[str, Any] = content | {"splits": {split.name: split.digest for split in splits}}
-    if surrogates:  # else the digest is that of the version before
+    if surrogates:  # else the digest is that of the version before, as for the image
         covered["surrogates"] = surrogates
+    if image:
+        covered["image"] = image
     digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
-    return BundleContent(spec=spec, splits=splits, surrogates=surrogates, digest=digest, **content)  # type: ignore[arg-type]
+    return BundleContent(  # type: ignore[arg-type]
+        spec=spec, splits=splits, surrogates=surrogates, image=image, digest=digest, **content
+    )
 
 
 def _check(folder: Path) -> dict[str, Any]:
@@ -149,6 +155,11 @@ def _surrogate(folder: Path, name: str, file: str) -> dict[str, Any]:
     with (folder / file).open("rb") as stream:
         stored = blob_put(file=stream)
     return {"name": name, "sha256": stored.sha256, "size": stored.size}
+
+
+def _stored(folder: Path, file: str) -> str:
+    with (folder / file).open("rb") as stream:
+        return blob_put(file=stream).sha256
 
 
 def _text(folder: Path, name: str) -> str:

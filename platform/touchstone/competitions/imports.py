@@ -18,6 +18,7 @@ from touchstone.audit.services import audit_append
 from touchstone.competitions.bundle_read import BundleContent, BundleError, SplitContent, bundle_read
 from touchstone.competitions.models import Competition, DataSplit, Phase
 from touchstone.competitions.selectors import is_organiser
+from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, TooLarge
 from touchstone.leaderboards.services import boards_sync, leaderboard_rebuild
 from touchstone.submissions.models import Submission
@@ -35,12 +36,15 @@ class ImportOutcome:
     changed: bool
 
 
-def competition_import(*, user: User, archive: BinaryIO | Path, replace: bool = False) -> ImportOutcome:
+def competition_import(
+    *, user: User, archive: BinaryIO | Path, replace: bool = False, opened: bool = True
+) -> ImportOutcome:
     """Import a zip (an open file, or its path) or a folder.
 
     A slug that is new makes a competition of `user`; one that `user` organises gets a new version where the content
     differs. `replace` allows that phases and splits which the bundle no longer has are dropped, if nothing was
-    submitted to them. Data that submissions were scored on is never replaced.
+    submitted to them. Data that submissions were scored on is never replaced. A new one is seen by its organisers
+    alone until it is opened, unless it is `opened` at once.
 
     Raises `BundleError` with all defects, `TooLarge`, and `Conflict` where the slug is somebody else's.
     """
@@ -48,7 +52,7 @@ def competition_import(*, user: User, archive: BinaryIO | Path, replace: bool = 
         content = bundle_read(folder=_unpacked(archive, Path(work)))
     try:
         with transaction.atomic():
-            return _store(user, content, replace)
+            return _store(user, content, replace, opened)
     except IntegrityError as error:
         if "slug" not in str(error):
             raise
@@ -87,7 +91,7 @@ def _taken(slug: str) -> Conflict:
     )  # fmt: skip
 
 
-def _store(user: User, content: BundleContent, replace: bool) -> ImportOutcome:
+def _store(user: User, content: BundleContent, replace: bool, opened: bool) -> ImportOutcome:
     slug = content.spec.slug
     competition = Competition.objects.select_for_update().filter(slug=slug).first()
     if competition is not None:
@@ -101,7 +105,7 @@ def _store(user: User, content: BundleContent, replace: bool) -> ImportOutcome:
     if defects:
         raise BundleError(defects)
     created = competition is None
-    competition = competition or Competition(slug=slug, owner=user, version=0)
+    competition = competition or Competition(slug=slug, owner=user, version=0, opened_at=now() if opened else None)
     _fill(competition, content)
     _structure(competition, content)
     audit_append(
@@ -118,14 +122,16 @@ def _fill(competition: Competition, content: BundleContent) -> None:
     competition.source, competition.pages = content.source, content.pages
     competition.terms, competition.data_card = content.terms, content.data_card
     competition.starting_kit, competition.bundle_digest = content.starting_kit, content.digest
-    competition.surrogates = content.surrogates
+    competition.surrogates, competition.image = content.surrogates, content.image
     competition.version += 1
     competition.save()
 
 
 def _structure(competition: Competition, content: BundleContent) -> None:
     """Splits, phases and boards, made or changed to be those of the bundle."""
-    competition.phases.exclude(slug__in=[phase.slug for phase in content.spec.phases]).delete()
+    dropped = competition.phases.exclude(slug__in=[phase.slug for phase in content.spec.phases])
+    Submission.everything.filter(phase__in=dropped, is_check=True).delete()  # else they would hold their phase
+    dropped.delete()
     splits = {split.name: _save_split(competition, split) for split in content.splits}
     phases = [_save_phase(competition, i, phase, splits) for i, phase in enumerate(content.spec.phases)]
     competition.splits.exclude(name__in=splits).delete()

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 
 from touchstone.accounts.models import User
-from touchstone.competitions.models import Competition, DataSplit, Participation, Phase
+from touchstone.competitions.access import confirmed_domains, is_gated, refusal
+from touchstone.competitions.models import Competition, DataSplit, Member, Participation, Phase
 from touchstone.core.clock import now
-from touchstone.core.errors import NotFound
+from touchstone.core.errors import NotAllowed, NotFound
 
 Viewer = User | AnonymousUser | None
 
@@ -20,19 +21,37 @@ Viewer = User | AnonymousUser | None
 _PRIVATE_PARTS = ("labels", "attributes", "clusters")
 
 
-def _mine(user: Viewer) -> Q:
+def _organised(user: Viewer) -> Q:
     if user is None or not user.is_authenticated:
         return Q(pk__in=[])
     if user.is_superuser:
         return Q(pk__isnull=False)  # everything; an empty Q would say nothing in an OR
     organised = Competition.organisers.through.objects.filter(user_id=user.pk).values("competition_id")
-    joined = Participation.objects.filter(user_id=user.pk).values("competition_id")
-    return Q(owner_id=user.pk) | Q(pk__in=organised) | Q(pk__in=joined)
+    return Q(owner_id=user.pk) | Q(pk__in=organised)
+
+
+def _joined(user: Viewer) -> Q:
+    if user is None or not user.is_authenticated:
+        return Q(pk__in=[])
+    return Q(pk__in=Member.objects.filter(user_id=user.pk).values("competition_id"))
+
+
+def _by_domain(user: Viewer) -> Q:
+    """What a confirmed e-mail address lets somebody see."""
+    found = Q(pk__in=[])
+    for domain in sorted(confirmed_domains(user=user)):
+        found |= Q(spec__access__email_domains__contains=[domain])
+    return found
+
+
+#: Before it is opened, only its organisers see a competition.
+_OPENED = Q(opened_at__isnull=False)
 
 
 def competition_visible(*, user: Viewer) -> QuerySet[Competition]:
-    """What `user` sees in lists: everything public, and what they organise or take part in."""
-    return Competition.objects.filter(Q(visibility=Competition.Visibility.PUBLIC) | _mine(user))
+    """What `user` sees in lists: what they organise; and of what is opened, what is public or lets them in."""
+    seen = Q(visibility=Competition.Visibility.PUBLIC) | _joined(user) | _by_domain(user)
+    return Competition.objects.filter(_organised(user) | (_OPENED & seen))
 
 
 def competitions_search(*, queryset: QuerySet[Competition], q: str) -> QuerySet[Competition]:
@@ -42,11 +61,19 @@ def competitions_search(*, queryset: QuerySet[Competition], q: str) -> QuerySet[
     return queryset
 
 
+def competitions_organised(*, user: Viewer) -> QuerySet[Competition]:
+    """Those that the user owns or organises; of who runs the platform, only these as well."""
+    if user is None or not user.is_authenticated:
+        return Competition.objects.none()
+    organised = Competition.organisers.through.objects.filter(user_id=user.pk).values("competition_id")
+    return Competition.objects.filter(Q(owner_id=user.pk) | Q(pk__in=organised))
+
+
 def joined_keys(*, user: Viewer, competitions: Collection[Competition]) -> set[int]:
     """Keys of those that the user takes part in. One query for all."""
     if user is None or not user.is_authenticated:
         return set()
-    found = Participation.objects.filter(user_id=user.pk, competition__in=competitions)
+    found = Member.objects.filter(user_id=user.pk, competition__in=competitions)
     return set(found.values_list("competition_id", flat=True))
 
 
@@ -65,14 +92,21 @@ def organised_keys(*, user: Viewer, competitions: Collection[Competition]) -> se
 def competition_get(*, user: Viewer, slug: str) -> Competition:
     """A competition by its slug; unlisted ones too, for who has the link has it. Raises `NotFound`.
 
-    A private competition answers a stranger as one that does not exist.
+    A private competition answers a stranger as one that does not exist, and so does one that is not opened yet.
     """
     open_to_all = Q(visibility__in=[Competition.Visibility.PUBLIC, Competition.Visibility.UNLISTED])
-    found = Competition.objects.filter(open_to_all | _mine(user), slug=slug).select_related("owner").first()
+    named = Competition.objects.filter(slug=slug).select_related("owner")
+    if user is not None and user.is_authenticated:
+        organised = Competition.organisers.through.objects.filter(competition_id=OuterRef("pk"), user_id=user.pk)
+        named = named.annotate(viewer=Value(user.pk), viewer_organises=Exists(organised))
+    found = named.filter(_organised(user) | (_OPENED & (open_to_all | _joined(user)))).first()
+    if found is None and user is not None and user.is_authenticated:
+        found = named.filter(_OPENED & _by_domain(user)).first()
     if found is None:
         raise NotFound(
             f"There is no competition {slug!r}, or you may not see it.",
-            "Check the name; for a private competition, sign in with the account that was invited.",
+            "Check the name; for a private competition, sign in with the account that was invited, or that has a "
+            "confirmed e-mail address of its organisation.",
         )
     return found
 
@@ -83,14 +117,53 @@ def is_organiser(*, user: Viewer, competition: Competition) -> bool:
         return False
     if user.is_superuser or competition.owner_id == user.pk:
         return True
+    if getattr(competition, "viewer", None) == user.pk:  # `competition_get` has asked
+        return bool(competition.viewer_organises)  # type: ignore[attr-defined]
     return Competition.organisers.through.objects.filter(competition_id=competition.pk, user_id=user.pk).exists()
 
 
-def participation_get(*, user: Viewer, competition: Competition) -> Participation | None:
-    """The user's participation, if they have joined."""
+def participations_of(*, user: Viewer) -> QuerySet[Participation]:
+    """The participants that the user is a member of: one of each competition at most, whatever its state."""
     if user is None or not user.is_authenticated:
-        return None
-    return Participation.objects.filter(competition=competition, user_id=user.pk).first()
+        return Participation.objects.none()
+    return Participation.objects.filter(pk__in=Member.objects.filter(user_id=user.pk).values("participation_id"))
+
+
+def participation_of(*, user: Viewer, competition: Competition) -> Participation | None:
+    """The participant that the user is a member of, whatever its state."""
+    return participations_of(user=user).filter(competition=competition).first()
+
+
+def participation_get(*, user: Viewer, competition: Competition) -> Participation | None:
+    """The participant that the user is a member of, where it may take part now: neither pending nor removed."""
+    return participations_of(user=user).filter(competition=competition, status=Participation.Status.ACTIVE).first()
+
+
+def participation_need(*, user: Viewer, competition: Competition) -> Participation:
+    """The active participation of the user. Raises `NotAllowed` that says why there is none."""
+    found = participation_of(user=user, competition=competition)
+    problem = refusal(found, competition=competition)
+    if problem is not None or found is None:
+        raise problem or NotAllowed(f"You have not joined {competition.slug}.", "Join it first.", "not_joined")
+    return found
+
+
+def downloads_allowed(*, user: Viewer, competition: Competition) -> bool:
+    """Whether the user may have the data: where not everybody may take part, they are for those who do.
+
+    Of a private competition too: somebody who was removed still sees its pages.
+    """
+    closed = competition.visibility == Competition.Visibility.PRIVATE or is_gated(competition=competition)
+    if not closed or is_organiser(user=user, competition=competition):
+        return True
+    return participation_get(user=user, competition=competition) is not None
+
+
+def is_member(*, user: Viewer, participation: Participation) -> bool:
+    """Whether the user is a member of it now."""
+    if user is None or not user.is_authenticated:
+        return False
+    return Member.objects.filter(participation_id=participation.pk, user_id=user.pk).exists()
 
 
 def phase_get(*, competition: Competition, slug: str) -> Phase:
@@ -110,14 +183,29 @@ def phase_is_open(*, phase: Phase, at: datetime | None = None) -> bool:
     return phase.opens <= moment and (phase.closes is None or moment < phase.closes)
 
 
+def phase_finalists(*, phase: Phase) -> dict[str, Any] | None:
+    """{phase, choose} of a phase that takes chosen submissions of another instead of new ones; None for all others."""
+    declared = phase.competition.spec.get("phases", [])
+    found = next((item for item in declared if item.get("slug") == phase.slug), {}).get("finalists")
+    return dict(found) if found else None
+
+
+def feedback_of(*, phase: Phase) -> str:
+    """What the phase tells now. Of finals nothing is told before the organisers publish them, whatever they declare."""
+    return "none" if phase.published_at is None and phase_finalists(phase=phase) else phase.feedback
+
+
 def phase_is_over(*, phase: Phase, at: datetime | None = None) -> bool:
-    """Whether the phase has closed; one without an end never has."""
+    """Whether the phase has closed; one without an end never has. Finals are over when they are published."""
+    if phase_finalists(phase=phase):
+        return phase.published_at is not None
     return phase.closes is not None and phase.closes <= (at or now())
 
 
 def phase_current(*, competition: Competition, at: datetime | None = None) -> Phase | None:
-    """The first phase that is open."""
-    return next((phase for phase in competition.phases.all() if phase_is_open(phase=phase, at=at)), None)
+    """The first phase that is open and takes submissions by participants."""
+    phases = (phase for phase in competition.phases.all() if phase_is_open(phase=phase, at=at))
+    return next((phase for phase in phases if phase_finalists(phase=phase) is None), None)
 
 
 def split_get(*, competition: Competition, name: str) -> DataSplit:
@@ -132,14 +220,23 @@ def split_download_files(*, user: Viewer, split: DataSplit) -> list[dict[str, An
     """The files of a split that `user` may download, as {name, sha256, size}.
 
     Organisers get all; others all of a public split, the inputs of a split whose labels are hidden, and none
-    of a hidden one.
+    of a hidden one. Where not everybody may take part, only organisers and participants get any.
     """
     files: list[dict[str, Any]] = list(split.files)
+    if not downloads_allowed(user=user, competition=split.competition):
+        return []
     if split.visibility == DataSplit.Visibility.PUBLIC or is_organiser(user=user, competition=split.competition):
         return files
     if split.visibility == DataSplit.Visibility.INPUTS:
         return [file for file in files if not file["name"].startswith(_PRIVATE_PARTS)]
     return []
+
+
+def split_counts(*, split: DataSplit, files: Collection[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of classes and attribute values of a split, where `files`, which one may download, tell them anyway."""
+    parts = {str(file["name"]).partition(".")[0] for file in files}
+    kept = [key for key, part in (("classes", "labels"), ("attributes", "attributes")) if part in parts]
+    return {key: split.facts[key] for key in kept if split.facts.get(key)}
 
 
 def split_file(*, user: Viewer, split: DataSplit, name: str) -> dict[str, Any]:
@@ -150,9 +247,11 @@ def split_file(*, user: Viewer, split: DataSplit, name: str) -> dict[str, Any]:
     raise NotFound(f"The split {split.name!r} has no file {name!r} that you may download.")
 
 
-def starting_kit(*, competition: Competition) -> str | None:
-    """The SHA-256 of the starting kit's zip, if there is one."""
-    return competition.starting_kit or None
+def starting_kit(*, user: Viewer, competition: Competition) -> str | None:
+    """The SHA-256 of the starting kit's zip, if there is one that `user` may download."""
+    if not competition.starting_kit or not downloads_allowed(user=user, competition=competition):
+        return None
+    return competition.starting_kit
 
 
 def page_get(*, competition: Competition, slug: str) -> dict[str, str]:

@@ -56,10 +56,14 @@ app.conf.update(
     beat_scheduler="celery.beat.Scheduler",  # in memory: nothing in the schedule needs to outlive a restart
     beat_schedule={
         "runs-sweep": {"task": "touchstone.runs_sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "announcements-mail": {"task": "touchstone.announcements_mail", "schedule": 60.0, "options": {"expires": 60}},
         "uploads-expire": {"task": "touchstone.uploads_expire", "schedule": 600.0, "options": {"expires": 600}},
+        "data-inspect-sweep": {"task": "touchstone.data_inspect_sweep", "schedule": 30.0, "options": {"expires": 30}},
     },
 )
-app.autodiscover_tasks(["touchstone.submissions", "touchstone.evaluations"])
+app.autodiscover_tasks(
+    ["touchstone.competitions", "touchstone.submissions", "touchstone.evaluations", "touchstone.drafts"]
+)
 
 
 @signals.setup_logging.connect(weak=False)

@@ -31,6 +31,9 @@ class Rate:
 SIGN_IN = Rate("sign-in", "failed sign-ins", 300, {"name": 10, "address": 50})
 SIGN_UP = Rate("sign-up", "tries to sign up", 3600, {"name": 20, "address": 60})
 EXPORTS = Rate("exports", "exports of an account", 3600, {"name": 10, "address": 60})
+INVITATIONS = Rate("invitations", "invitations sent by e-mail", 3600, {"name": 100})
+REPORTS = Rate("reports", "reports as PDF", 3600, {"address": 120})
+SNAPSHOTS = Rate("snapshots", "views of leaderboards kept", 3600, {"name": 60})
 TOKENS = Rate("tokens", "new tokens", 3600, {"name": 30, "address": 120})
 
 

@@ -29,3 +29,12 @@ def tail(text: str, *, limit: int) -> str:
         return text
     note = "[earlier lines cut]\n"
     return note + data[len(data) - limit + len(note) :].decode("utf-8", "ignore")
+
+
+#: A spreadsheet would take text that begins so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_safe(value: object) -> object:
+    """`value` for a cell of a CSV that somebody may open in a spreadsheet."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

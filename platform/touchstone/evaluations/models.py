@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 
+from touchstone.competitions.models import Competition
 from touchstone.core.fields import PairsField
 from touchstone.submissions.models import Submission
 
@@ -57,8 +59,32 @@ class Node(models.Model):
         ordering = ["name"]
 
 
+class Rerun(models.Model):
+    """Submissions that organisers have evaluated again, together. `waiting` are the ids of those not yet begun.
+
+    `what` says in words which were chosen; `skipped` counts those that had a run under way already.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    competition = models.ForeignKey(Competition, on_delete=models.CASCADE, related_name="reruns")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reason = models.CharField(max_length=500)
+    what = models.CharField(max_length=200, blank=True)
+    waiting = models.JSONField(default=list)
+    total = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["created_at"], condition=~models.Q(waiting=[]), name="rerun_waiting")]
+
+
 class Run(models.Model):
     """One evaluation, in one or more attempts. `attempt` is the fencing number.
+
+    A submission has one run, and another for each time that organisers had it evaluated again (`rerun`); the one that
+    counts is `submission.run`. `metric_versions` maps each metric of the competition to what tells a change of it.
 
     `checks` and `faults` count intake checks begun and attempts that the platform lost; both have a cap.
     `reported_attempt` is the attempt whose report was taken, so a repeated report is known as such.
@@ -74,7 +100,8 @@ class Run(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    submission = models.OneToOneField(Submission, on_delete=models.CASCADE, related_name="run")
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
+    rerun = models.ForeignKey("Rerun", null=True, on_delete=models.SET_NULL, related_name="runs")
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.RECEIVED)
     queue = models.CharField(max_length=20, default="cpu")
     kind = models.CharField(max_length=12, default="", db_default="")
@@ -108,6 +135,8 @@ class Run(models.Model):
     log_end = models.BigIntegerField(default=0, db_default=0)
     sample_end = models.BigIntegerField(default=0, db_default=0)
     estimated_seconds = models.FloatField(null=True, help_text="What the sample said the whole run would take.")
+    competition_version = models.PositiveIntegerField(null=True, help_text="Of the competition when it last began.")
+    metric_versions = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     engine = models.JSONField(null=True)
     environment = models.JSONField(default=dict)
     stages = PairsField(help_text="Seconds of each stage, in their order.")

@@ -18,6 +18,8 @@ from touchstone.evaluations.models import QueueTurn, Run, RunStatus
 
 #: Higher than any phase can have: a run that others' priority kept waiting too long.
 LET_THROUGH = 11
+#: Lower than any phase can have: what organisers have evaluated again stands behind what participants wait for.
+RERUN = -11
 #: So many newcomers, at most, begin before somebody's next run for each run that they have in front of it.
 NEWCOMERS = 20
 #: The least that a run which began counts for, in seconds: else very short ones without number would pass the others.
@@ -32,6 +34,11 @@ class _Class:
     queue: str
     lane: int
     priority: int
+
+
+def priority_of(*, run: Run) -> int:
+    """The priority with which a run enters its queue."""
+    return RERUN if run.rerun_id is not None else run.submission.phase.priority
 
 
 def turn_draw(*, run: Run, share: int, priority: int, seconds: float) -> dict[str, Any]:
@@ -64,10 +71,10 @@ def turn_settle(*, run_id: object, spent: float) -> None:
     """
     with transaction.atomic():
         run = Run.objects.select_related("submission__phase").only(
-            "queue", "lane", "priority", "share", "turn", "queued_at", "submission__phase__priority"
+            "queue", "lane", "priority", "share", "turn", "queued_at", "rerun", "submission__phase__priority"
         ).get(pk=run_id)  # fmt: skip
         let_through = run.priority == LET_THROUGH
-        of = _Class(run.queue, run.lane, run.submission.phase.priority if let_through else run.priority)
+        of = _Class(run.queue, run.lane, priority_of(run=run) if let_through else run.priority)
         own = _rows(of, run.share).select_for_update().first()
         if own is None or own.at is None:  # it drew from a server of the version before
             return

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound
@@ -57,6 +58,12 @@ def run_lock(*, run_id: object) -> Run:
         raise NotFound(f"There is no run {run_id}.") from None
 
 
+def run_make_current(*, run: Run) -> None:
+    """Let this run be the one that counts for its submission."""
+    run.submission.run = run
+    run.submission.save(update_fields=["run"])
+
+
 def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Run:
     """Move `run` to `to` and write an event. `fields` are set with it.
 
@@ -79,8 +86,23 @@ def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Ru
         row.save(update_fields=list(changes))
         if to in FINAL:
             _settle(row, RunStatus(before), moment)
+            if row.rerun_id is not None and to != S.SCORED:
+                boards_tell(phase_id=row.submission.phase_id)
         event_add(run=row, kind="status", message=reason, data={"from": str(before), "to": str(to)}, at=moment)
     return row
+
+
+def boards_tell(*, phase_id: int) -> None:
+    """Let copies of a phase's boards be fetched anew, after the commit: what is being evaluated again has changed."""
+
+    def tell() -> None:
+        # Later than at import: the boards build on this app. One after the other: nobody waits for two of them.
+        from touchstone.leaderboards.models import Leaderboard
+
+        for pk in Leaderboard.objects.filter(phase=phase_id).order_by("pk").values_list("pk", flat=True):
+            Leaderboard.objects.filter(pk=pk).update(version=F("version") + 1)
+
+    transaction.on_commit(tell, robust=True)
 
 
 def _settle(run: Run, before: RunStatus, moment: datetime) -> None:

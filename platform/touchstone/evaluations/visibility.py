@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from touchstone.competitions.models import DataSplit, Phase
-from touchstone.competitions.selectors import phase_is_over
+from touchstone.competitions.selectors import feedback_of, phase_finalists, phase_is_over
 from touchstone.evaluations.models import Result, Run, RunEvent, RunStatus
 from touchstone.evaluations.validity import blunted
 
@@ -18,8 +18,10 @@ _DECIMALS = 2
 
 def results_hidden(*, run: Run, phase: Phase) -> str:
     """Why a participant is not told the results of a scored run; empty where they are."""
-    if run.status != RunStatus.SCORED or phase.feedback in ("full", "rounded") or phase_is_over(phase=phase):
+    if run.status != RunStatus.SCORED or feedback_of(phase=phase) in ("full", "rounded") or phase_is_over(phase=phase):
         return ""
+    if phase_finalists(phase=phase):
+        return "These are the finals: their results are shown when the organisers publish the ranking."
     # What is not known to tell, does not.
     if phase.closes is None:
         return "This phase gives no feedback: its results are for the organisers to publish."
@@ -34,7 +36,7 @@ def log_hidden(*, phase: Phase) -> bool:
     for the inputs stay secret when the phase is over.
     """
     if phase.logs == "auto":
-        return phase.feedback != "full" and phase.split.visibility == DataSplit.Visibility.HIDDEN
+        return feedback_of(phase=phase) != "full" and phase.split.visibility == DataSplit.Visibility.HIDDEN
     return phase.logs != "full"
 
 
@@ -60,7 +62,7 @@ def results_blunted(*, results: Iterable[Result], phase: Phase) -> list[Result]:
 
 def events_shown(*, events: Iterable[RunEvent], phase: Phase) -> list[RunEvent]:
     """The events as participants get them. Changed in memory only."""
-    if phase.feedback == "full" or phase_is_over(phase=phase):
+    if feedback_of(phase=phase) == "full" or phase_is_over(phase=phase):
         return list(events)
     return list(_blunted(events))
 

@@ -15,6 +15,7 @@ optimistic bound at once. That is conservative: it is never narrower than a join
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -46,12 +47,15 @@ class Scored(Protocol):
 class Ranking:
     """`scores`: {key: {value, low, high, n, state, reason}}, the trust score included where there is one.
 
-    One whose validity was checked has {verdict, doubts} besides.
+    One whose validity was checked has {verdict, doubts} besides. `key_low` and `key_high` are the ends of the ranking
+    number's interval, turned as `sort_key` is; where no interval is known, both are `sort_key`.
     """
 
     sort_key: float | None
     unranked: str
     scores: dict[str, dict[str, Any]]
+    key_low: float | None = None
+    key_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,23 @@ def rank(*, board: LeaderboardSpec, results: Mapping[str, Scored], offer: Offer)
     else:
         sort_key, reason = _by_result(results.get(board.rank_by), board.rank_by)
     reason = reason or _gates(board.gates, scores)
-    return Ranking(None, reason[:300], scores) if reason else Ranking(sort_key, "", scores)
+    if reason or sort_key is None:
+        return Ranking(None, reason[:300], scores)
+    direction = "maximise" if board.rank_by == TRUST else results[board.rank_by].direction
+    return Ranking(sort_key, "", scores, *_ends(sort_key, scores[board.rank_by], direction))
+
+
+def _ends(key: float, score: Mapping[str, Any], direction: str) -> tuple[float, float]:
+    """The worse and the better end of the interval of a ranking number, as `signed` turns it."""
+    low, high = score["low"], score["high"]
+    if low is None or high is None:
+        return key, key
+    tried = [turned for end in (low, high) if (turned := signed(end, direction)) is not None]
+    target = {"zero": 0.0, "one": 1.0}.get(direction)
+    if target is not None and low <= target <= high:
+        tried.append(0.0)
+    # A ratio of 0 is infinitely far from 1; the database holds no infinities.
+    return max(min(*tried, key), -sys.float_info.max), max(*tried, key)
 
 
 def _score(r: Scored) -> dict[str, Any]:

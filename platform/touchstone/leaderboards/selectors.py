@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
-from runners.spec import catalogue
-from runners.spec.catalogue_file import Offer
 from runners.spec.gates import parse_gate
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.competitions.models import Competition, Phase
-from touchstone.competitions.selectors import Viewer, is_organiser, phase_is_over
-from touchstone.core.errors import NotFound, UserError
-from touchstone.evaluations.models import Result
-from touchstone.leaderboards.formatting import decimals_for
-from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
-from touchstone.leaderboards.paging import BEST_FIRST, Slice, ranks_of, slice_get
-from touchstone.leaderboards.ranking import TRUST, columns_offered
-from touchstone.leaderboards.rows import ROUNDED, flat_rows, page_row
+from touchstone.competitions.selectors import (
+    Viewer,
+    feedback_of,
+    is_organiser,
+    participation_of,
+    phase_finalists,
+    phase_is_over,
+)
+from touchstone.core.errors import NotFound
+from touchstone.leaderboards.columns import BoardColumn, column_keys, columns_available, columns_made, sort_check
+from touchstone.leaderboards.filters import Filters, entries_shown
+from touchstone.leaderboards.models import Leaderboard
+from touchstone.leaderboards.paging import BEST_FIRST, groups_of, slice_get, with_ranks
+from touchstone.leaderboards.ranking import columns_offered
+from touchstone.leaderboards.rows import RowContext, flat_rows, page_row, tombstone_rows
+from touchstone.leaderboards.standing import COUNTED, facts_get
 
 MAX_LIMIT = 200
 #: Entries that an export reads from the database at once.
 _CHUNK = 500
-_SORTABLE = ("rank", "participant", "submitted", "submissions")
-
-
-@dataclass(frozen=True)
-class BoardColumn:
-    """A column of results. `decimals` holds for all its cells; `is_ranking` marks the one the board is ranked by."""
-
-    key: str
-    title: str
-    unit: str
-    direction: str
-    decimals: int = 3
-    is_ranking: bool = False
 
 
 @dataclass(frozen=True)
 class BoardPage:
     """One page of a board.
 
-    `rows`: {rank, participant, is_baseline, is_you, submission, submitted_at, n_submissions, unranked, cells}, where
+    `rows`: {rank, best, worst, tied, group, participant, participation, is_baseline, is_you, submission, entry, kind,
+    flags, submitted_at, n_submissions, unranked, gates, cells}. `best` to `worst` is the range of the rank (None: not
+    known), `tied` how many others it is tied with, `group` its tie group (0: none is known), `submission` is told to
+    its own participant alone, `gates` are {gate, passed, value}.
     `cells` are in the order of `columns`: {value, low, high, n, state, reason, verdict, doubts}, raw, and {text,
     low_text, high_text}, formatted ("" where there is no bound).
     `hidden` says why nothing is shown; empty where something is. `next` is the cursor of the next page.
+    `total_is_least`: there are more than `total`. `withdrawn`: {participant, at, by, reason}
+    of submissions that were taken back.
     `available`: every key that `cols` may name. `blunt`: two decimals and no intervals, as the phase says.
     """
 
@@ -64,6 +63,9 @@ class BoardPage:
     hidden: str = ""
     blunt: bool = False
     available: list[str] = field(default_factory=list)
+    filters: Filters = field(default_factory=Filters)
+    total_is_least: bool = False
+    withdrawn: list[dict[str, str]] = field(default_factory=list)
 
 
 def leaderboards_of(*, competition: Competition) -> QuerySet[Leaderboard]:
@@ -77,9 +79,14 @@ def leaderboards_of(*, competition: Competition) -> QuerySet[Leaderboard]:
 
 def leaderboard_get(*, competition: Competition, phase: str, board: str) -> Leaderboard:
     """A board by the slugs of its phase and its own. Raises `NotFound` that lists those there are."""
-    boards = list(leaderboards_of(competition=competition))
+    return leaderboard_among(list(leaderboards_of(competition=competition)), competition, phase=phase, board=board)
+
+
+def leaderboard_among(boards: list[Leaderboard], competition: Competition, *, phase: str, board: str) -> Leaderboard:
+    """The same, where the boards of the competition are known."""
     for found in boards:
         if (found.phase.slug, found.slug) == (phase, board):
+            found.phase.competition = competition  # who organises it may be known already
             return found
     known = ", ".join(f"{b.phase.slug}/{b.slug}" for b in boards)
     raise NotFound(f"{competition.slug} has no leaderboard {phase}/{board}.", f"Its leaderboards are: {known}.")
@@ -88,11 +95,13 @@ def leaderboard_get(*, competition: Competition, phase: str, board: str) -> Lead
 def board_hidden(*, phase: Phase, user: Viewer) -> str:
     """Why `user` may not see the boards of a phase; empty where they may. Organisers always may."""
     if (
-        phase.feedback in ("full", "rounded")
+        feedback_of(phase=phase) in ("full", "rounded")
         or phase_is_over(phase=phase)
         or is_organiser(user=user, competition=phase.competition)
     ):
         return ""
+    if phase_finalists(phase=phase):
+        return "These are the finals: their leaderboard appears when the organisers publish the ranking."
     until = f" It appears when the phase closes, {phase.closes:%Y-%m-%d %H:%M} UTC." if phase.closes else ""
     return f"This phase gives no feedback while it runs, so its leaderboard is not shown yet.{until}"
 
@@ -112,15 +121,19 @@ def leaderboard_page(
     cols: str = "",
     after: str = "",
     limit: int = 50,
+    filters: Filters | None = None,
+    own: int | None = None,
 ) -> BoardPage:
-    """One page of a board, in a number of queries that does not depend on its size.
+    """One page of a board, in two queries whose cost does not depend on its size.
 
     Args:
         sort: "" or `rank`, or a column's key, `participant`, `submitted`, `submissions`; a minus before it turns it.
-        q: part of a participant's name.
+        q: parts of participants' names, with commas between.
         cols: keys of columns, with commas; "" for the board's own.
         after: the `next` of the page before.
         limit: rows, 1 to 200.
+        filters: in place of `q`, which entries are shown.
+        own: the key of the viewer's participation, where the caller knows it (0: none).
 
     Raises `UserError` for an unknown column or cursor.
     """
@@ -128,43 +141,70 @@ def leaderboard_page(
     spec = LeaderboardSpec.model_validate(leaderboard.spec)
     offer = columns_offered(spec=CompetitionSpec.model_validate(phase.competition.spec))
     limit = max(1, min(limit, MAX_LIMIT))
+    filters = filters or Filters(q=q)
     hidden = board_hidden(phase=phase, user=user)
     if hidden:
-        return BoardPage(leaderboard, [], [], "", 0, leaderboard.version, sort, q, limit, hidden=hidden)
-    entries = _entries(leaderboard)
-    if q.strip():
-        entries = entries.filter(participation__display_name__icontains=q.strip())
-    available = _available(spec, offer)
-    _check_sort(sort, available, offer)
+        return BoardPage(leaderboard, [], [], "", 0, leaderboard.version, sort, filters.q, limit, hidden=hidden)
+    available = columns_available(spec, offer)
+    sort_check(sort, available, offer)
+    keys = column_keys(cols, spec, offer)
     blunt = board_blunt(phase=phase, user=user)
-    page = slice_get(entries=entries, sort=sort, after=after, limit=limit, searched=bool(q.strip()), blunt=blunt)
-    columns = _columns(spec, offer, cols, page, blunt)
-    ranks = ranks_of(leaderboard=leaderboard, page=page)
-    seer = user.pk if user is not None and user.is_authenticated else None
-    shown = [(column.key, column.decimals) for column in columns]
+    entries = entries_shown(leaderboard=leaderboard, filters=filters)
+    version, searched = leaderboard.version, filters.any
+    page = slice_get(
+        entries=entries, sort=sort, after=after, limit=limit, searched=searched, version=version, blunt=blunt
+    )
+    ranks = with_ranks(page)
+    asked = [] if ranks is not None else [e.sort_key for e in page.entries if e.sort_key is not None]
+    first = page.entries[0] if page.entries else None
+    facts = facts_get(leaderboard=leaderboard, found=entries, first=first, keys=asked)
+    columns = columns_made(keys=keys, spec=spec, offer=offer, entries=page.entries, told=facts.results, blunt=blunt)
+    if own is None:
+        own = _own(user, phase.competition)
+    shared = RowContext(
+        columns=[(column.key, column.decimals) for column in columns], ranks=facts.ranks if ranks is None else ranks,
+        facts=facts, gates=[parse_gate(gate) for gate in spec.gates], seer=own, closes=phase.closes, blunt=blunt,
+    )  # fmt: skip
+    rows = [page_row(e, group=group, shared=shared) for e, group in zip(page.entries, groups_of(page), strict=True)]
     return BoardPage(
-        leaderboard=leaderboard, columns=columns,
-        rows=[page_row(entry, columns=shown, ranks=ranks, seer=seer, blunt=blunt) for entry in page.entries],
-        next=page.after, total=entries.count(), version=leaderboard.version, sort=sort, q=q, limit=limit, blunt=blunt,
-        available=available,
+        leaderboard=leaderboard, columns=columns, rows=rows, next=page.after, total=min(facts.total, COUNTED),
+        version=version, sort=sort, q=filters.q, limit=limit, blunt=blunt, available=available,
+        filters=filters, total_is_least=facts.more, withdrawn=facts.withdrawn,
     )  # fmt: skip
 
 
+def _own(user: Viewer, competition: Competition) -> int | None:
+    """The key of the participation that the viewer is a member of."""
+    joined = participation_of(user=user, competition=competition)
+    return joined.pk if joined is not None else None
+
+
 def leaderboard_export_rows(*, leaderboard: Leaderboard, user: Viewer) -> Iterator[dict[str, Any]]:
-    """Every entry in rank order as flat dicts of raw values, for CSV and JSON.
+    """Every entry in rank order as flat dicts of raw values, for CSV, JSON and Parquet.
 
     They are read from the database as they are asked for, so a long board is never in memory as a whole.
-    A result has the keys `<key>`, `<key>.low`, `<key>.high`, `<key>.n` and `<key>.state`. All rows have the
-    same keys. Nothing while the phase hides its board.
+    A result has the keys `<key>`, `<key>.low`, `<key>.high`, `<key>.n`, `<key>.state` and `<key>.verdict`. All rows
+    have the same keys. What was withdrawn comes last, flagged `withdrawn`, without numbers. Nothing while the phase
+    hides its board.
     """
     phase = leaderboard.phase
     if board_hidden(phase=phase, user=user):
         return iter(())
-    entries = _entries(leaderboard).order_by(*BEST_FIRST).iterator(chunk_size=_CHUNK)
-    return flat_rows(entries, keys=_export_keys(leaderboard), blunt=board_blunt(phase=phase, user=user))
+    blunt = board_blunt(phase=phase, user=user)
+    shown = entries_shown(leaderboard=leaderboard, filters=Filters())
+    facts = None if blunt else facts_get(leaderboard=leaderboard, found=None, first=None)
+    spec = LeaderboardSpec.model_validate(leaderboard.spec)
+    keys = export_keys(leaderboard)
+    gone = leaderboard.events.filter(kind="withdrawn").select_related("participation", "run__submission")
+    gone = gone.defer("run__log", "run__sample_log").order_by("-at", "pk")
+    ranked = flat_rows(
+        shown.order_by(*BEST_FIRST).iterator(chunk_size=_CHUNK), keys=keys,
+        gates=[parse_gate(gate) for gate in spec.gates], facts=facts, closes=phase.closes, blunt=blunt,
+    )  # fmt: skip
+    return chain(ranked, tombstone_rows(gone.iterator(chunk_size=_CHUNK), keys=keys))
 
 
-def _export_keys(leaderboard: Leaderboard) -> list[str]:
+def export_keys(leaderboard: Leaderboard) -> list[str]:
     """Every key that any entry has a score of: in the board's own order, then what it does not know of."""
     sql = """SELECT DISTINCT jsonb_object_keys(scores) FROM leaderboards_leaderboardentry
              WHERE leaderboard_id = %s AND NOT hidden"""
@@ -172,79 +212,5 @@ def _export_keys(leaderboard: Leaderboard) -> list[str]:
         cursor.execute(sql, [leaderboard.pk])
         found = {key for (key,) in cursor.fetchall()}
     offer = columns_offered(spec=CompetitionSpec.model_validate(leaderboard.phase.competition.spec))
-    known = [key for key in _available(LeaderboardSpec.model_validate(leaderboard.spec), offer) if key in found]
+    known = [key for key in columns_available(LeaderboardSpec.model_validate(leaderboard.spec), offer) if key in found]
     return [*known, *sorted(found - set(known))]
-
-
-def _entries(leaderboard: Leaderboard) -> QuerySet[LeaderboardEntry]:
-    found = LeaderboardEntry.objects.filter(leaderboard=leaderboard, hidden=False)
-    return found.select_related("participation", "run").only(
-        "sort_key", "unranked", "achieved_at", "scores", "n_submissions", "run_id", "leaderboard_id",
-        "participation__display_name", "participation__is_baseline", "participation__user_id",
-        "run__submission_id",
-    )  # fmt: skip
-
-
-def _available(spec: LeaderboardSpec, offer: Offer) -> list[str]:
-    """The board's columns first in the order that explains the ranking, then all other results."""
-    keys = [spec.rank_by, *spec.columns, *spec.utility, *(parse_gate(gate).key for gate in spec.gates), *offer.exact]
-    if spec.utility:
-        keys.append(TRUST)
-    return list(dict.fromkeys(keys))
-
-
-def _check_sort(sort: str, available: Sequence[str], offer: Offer) -> None:
-    name = sort.removeprefix("-")
-    if name and name not in (*_SORTABLE, *available) and offer.find(name) is None:
-        raise UserError(
-            f"There is no column {name[:80]!r} to sort by.", f"Sort by {', '.join([*_SORTABLE, *available])}.", "sort"
-        )
-
-
-def _columns(spec: LeaderboardSpec, offer: Offer, cols: str, page: Slice, blunt: bool) -> list[BoardColumn]:
-    available = _available(spec, offer)
-    asked = [key for key in cols.split(",") if key]
-    unknown = [key for key in asked if key not in available and offer.find(key) is None]
-    if unknown:
-        raise UserError(f"There is no column {unknown[0][:80]!r}.", f"Columns are {', '.join(available)}.", "cols")
-    keys = asked or (list(dict.fromkeys([spec.rank_by, *spec.columns])) if spec.columns else available)
-    described = _described(page)
-    return [_column(key, spec, offer, page, described.get(key), blunt) for key in keys]
-
-
-def _described(page: Slice) -> dict[str, Result]:
-    """Title and unit of each key, as the first run of the page reported them."""
-    if not page.entries:
-        return {}
-    rows = Result.objects.filter(run_id=page.entries[0].run_id).only("key", "metric", "title", "unit", "direction")
-    return {row.key: row for row in rows}
-
-
-def _column(
-    key: str, spec: LeaderboardSpec, offer: Offer, page: Slice, told: Result | None, blunt: bool
-) -> BoardColumn:
-    known = offer.find(key)
-    span = (0.0, 1.0) if key == TRUST else known.range if known else (None, None)
-    values = (entry.scores.get(key, {}).get("value") for entry in page.entries)
-    decimals = ROUNDED if blunt else decimals_for(values, span=span)
-    ranking = key == spec.rank_by
-    if key == TRUST:
-        return BoardColumn(key, "Trust", "", "maximise", decimals, ranking)
-    if told is not None:
-        title = _title(key, told.metric, told.title)
-        return BoardColumn(key, title, told.unit, told.direction, decimals, ranking)
-    entry = catalogue()["metrics"].get(known.metric, {}) if known else {}
-    title = _title(key, known.metric if known else "", entry.get("title", ""))
-    direction = known.direction if known else "none"
-    return BoardColumn(key, title, entry.get("unit", ""), direction, decimals, ranking)
-
-
-def _title(key: str, metric: str, title: str) -> str:
-    """A title that tells one use of a metric from another: `Robust accuracy (hsj)`, `Disparate impact (race)`."""
-    if not title:
-        return key
-    head, bracket, group = key.partition("[")
-    alias = head.partition(".")[0] if metric and not head.startswith(metric) else ""
-    which = [part for part in (alias, group.removesuffix("]")) if bracket or part]
-    missing = ", ".join(part for part in which if part and part not in title)
-    return f"{title} ({missing})" if missing else title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,8 +14,11 @@ from runners.spec.catalogue_file import Offer
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.competitions.models import Participation, Phase
 from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.state import run_make_current
+from touchstone.leaderboards.history import history_add, history_clear, history_mend
 from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
 from touchstone.leaderboards.ranking import Ranking, columns_offered, rank
+from touchstone.submissions.models import Submission, sent
 
 #: Which of two runs an entry keeps. Ties go to the earlier submission, then to the smaller id: the same whatever the
 #: order in which results arrive.
@@ -25,18 +29,19 @@ _ORDER = {
 #: Advisory locks of boards: results share a board's, a rebuild has it alone. Without it they would wait for each
 #: other's rows for ever.
 _LOCK = 0x626F6172
-_FIELDS = "run_id, sort_key, unranked, achieved_at, scores"
+_FIELDS = "run_id, sort_key, key_low, key_high, unranked, achieved_at, scores"
 
 _UPSERT = """
 INSERT INTO leaderboards_leaderboardentry AS e
   (leaderboard_id, participation_id, {fields}, n_submissions, hidden)
-VALUES (%(board)s, %(participation)s, %(run)s, %(sort_key)s, %(unranked)s, %(achieved_at)s,
-  %(scores)s::jsonb, %(count)s, false)
+VALUES (%(board)s, %(participation)s, %(run)s, %(sort_key)s, %(key_low)s, %(key_high)s, %(unranked)s,
+  %(achieved_at)s, %(scores)s::jsonb, %(count)s, false)
 ON CONFLICT (leaderboard_id, participation_id) DO UPDATE SET
   ({fields}) = (
     SELECT {picked} FROM (VALUES
-      (excluded.run_id, excluded.sort_key, excluded.unranked, excluded.achieved_at, excluded.scores),
-      (e.run_id, e.sort_key, e.unranked, e.achieved_at, e.scores)
+      (excluded.run_id, excluded.sort_key, excluded.key_low, excluded.key_high, excluded.unranked,
+       excluded.achieved_at, excluded.scores),
+      (e.run_id, e.sort_key, e.key_low, e.key_high, e.unranked, e.achieved_at, e.scores)
     ) AS x ({fields}) ORDER BY {order} LIMIT 1),
   n_submissions = excluded.n_submissions
 """
@@ -53,6 +58,14 @@ def entries_update(*, run: Run) -> None:
     boards = list(Leaderboard.objects.filter(phase=phase).order_by("pk"))
     _guard(boards, "pg_advisory_xact_lock_shared")
     Participation.objects.select_for_update(no_key=True).get(pk=submission.participation_id)
+    if Phase.objects.filter(pk=phase.pk).exclude(frozen_at=None).exists():
+        return  # it enters when the phase is no longer frozen
+    if Submission.everything.filter(pk=submission.pk).exclude(withdrawn_at=None).exists():
+        return
+    if submission.run_id != run.pk:  # evaluated again: what it was scored before no longer counts
+        run_make_current(run=run)
+        _participant_rebuild(boards, phase, submission.participation_id)
+        return
     spec = CompetitionSpec.model_validate(phase.competition.spec)
     offer = columns_offered(spec=spec)
     results = {result.key: result for result in run.results.all()}
@@ -61,8 +74,53 @@ def entries_update(*, run: Run) -> None:
     for board, ranking in rankings:
         _upsert(board, run, ranking, count)
     # Last: the rows of the boards are shared by everybody, so they are held as short as can be.
+    for board, ranking in rankings:
+        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        history_add(board=board, run=run, ranking=ranking)
+
+
+def participant_rebuild(*, phase: Phase, participation: Participation) -> None:
+    """Compute the entries of one participant anew: their best run that still counts. In a transaction."""
+    boards = list(Leaderboard.objects.filter(phase=phase).order_by("pk"))
+    _guard(boards, "pg_advisory_xact_lock_shared")
+    Participation.objects.select_for_update(no_key=True).get(pk=participation.pk)
+    _participant_rebuild(boards, phase, participation.pk)
+
+
+def _participant_rebuild(boards: list[Leaderboard], phase: Phase, participation_id: int) -> None:
+    offer = columns_offered(spec=CompetitionSpec.model_validate(phase.competition.spec))
+    own = _scored(phase).filter(submission__participation_id=participation_id)
+    runs = list(own.prefetch_related("results").select_related("submission").order_by("submission__created_at", "pk"))
+    for board in boards:
+        entry = LeaderboardEntry.objects.filter(leaderboard=board, participation_id=participation_id)
+        hidden = entry.filter(hidden=True).exists()
+        entry.delete()
+        for run in runs:
+            ranking = _rank(board, run, offer)
+            _upsert(board, run, ranking, len(runs))
+            history_add(board=board, run=run, ranking=ranking)
+        entry.update(hidden=hidden)
     for board in boards:
         Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        history_mend(board=board)
+
+
+def phase_freeze_boards(*, phase: Phase) -> None:
+    """Wait for the results that are being written into the boards of a phase, and let no other in. In a transaction."""
+    _guard(Leaderboard.objects.filter(phase=phase).order_by("pk"), "pg_advisory_xact_lock")
+
+
+def phase_unfreeze_boards(*, phase: Phase, since: datetime) -> None:
+    """Let in what was scored while the phase was frozen. In a transaction, after the phase's row was written."""
+    boards = list(Leaderboard.objects.filter(phase=phase).order_by("pk"))
+    _guard(boards, "pg_advisory_xact_lock")
+    again = Run.objects.filter(
+        submission__phase=phase, rerun__isnull=False, status=RunStatus.SCORED, finished_at__gt=since
+    )
+    for run in again.exclude(submission__run=F("pk")).select_related("submission").order_by("finished_at"):
+        run_make_current(run=run)
+    for board in boards:
+        leaderboard_rebuild(leaderboard=board)
 
 
 def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
@@ -77,12 +135,16 @@ def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
         offer = columns_offered(spec=CompetitionSpec.model_validate(board.phase.competition.spec))
         hidden = set(board.entries.filter(hidden=True).values_list("participation_id", flat=True))
         board.entries.all().delete()
+        history_clear(board=board)
         counts: dict[int, int] = {}
         runs = _scored(board.phase).prefetch_related("results").select_related("submission").order_by("pk")
         for run in runs.iterator(chunk_size=500):
             key = run.submission.participation_id
             counts[key] = counts.get(key, 0) + 1
-            _upsert(board, run, _rank(board, run, offer), counts[key])
+            ranking = _rank(board, run, offer)
+            _upsert(board, run, ranking, counts[key])
+            history_add(board=board, run=run, ranking=ranking)
+        history_mend(board=board)
         board.entries.filter(participation_id__in=hidden).update(hidden=True)
         Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
         return board.entries.count()
@@ -139,7 +201,12 @@ def _rank(board: Leaderboard, run: Run, offer: Offer) -> Ranking:
 
 
 def _scored(phase: Phase) -> Any:
-    return Run.objects.filter(submission__phase=phase, submission__original=None, status=RunStatus.SCORED)
+    """The runs that count: of each submission the current one; none of a withdrawn one, or later than a freeze."""
+    found = Run.objects.filter(
+        sent("submission__"), submission__phase=phase, submission__withdrawn_at=None, submission__run=F("pk"),
+        status=RunStatus.SCORED,
+    )  # fmt: skip
+    return found if phase.frozen_at is None else found.filter(finished_at__lte=phase.frozen_at)
 
 
 def _count(phase: Phase, participation_id: int) -> int:
@@ -156,7 +223,8 @@ def _upsert(board: Leaderboard, run: Run, ranking: Ranking, count: int) -> None:
             statement,
             {
                 "board": board.pk, "participation": run.submission.participation_id, "run": run.pk,
-                "sort_key": ranking.sort_key, "unranked": ranking.unranked, "achieved_at": run.submission.created_at,
+                "sort_key": ranking.sort_key, "key_low": ranking.key_low, "key_high": ranking.key_high,
+                "unranked": ranking.unranked, "achieved_at": run.submission.created_at,
                 "scores": orjson.dumps(ranking.scores).decode(), "count": count,
             },
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from django.core import signing
 
 from touchstone.accounts.models import User
-from touchstone.competitions.models import Participation
+from touchstone.competitions.selectors import participations_of
 from touchstone.evaluations.models import Run, RunStatus
 from touchstone.registry.names import namespace_claim, namespace_of, repository_parse
 from touchstone.registry.selectors import push_place
@@ -42,11 +42,11 @@ def person_access(*, user: User, scopes: Iterable[str]) -> Access:
         parts = repository_parse(repository=repository)
         if parts is None or parts.namespace != namespace_of(user=user):
             continue
-        joined = Participation.objects.filter(user=user, competition__slug=parts.competition)
+        joined = participations_of(user=user).filter(competition__slug=parts.competition)
         participation = joined.select_related("competition", "user").first()
         if participation is None:
             continue
-        allowed = {"pull"} if push_place(participation=participation).why_not else {"pull", "push"}
+        allowed = {"pull"} if push_place(participation=participation, user=user).why_not else {"pull", "push"}
         if "push" in asked & allowed and not namespace_claim(user=user):
             continue
         if asked & allowed:

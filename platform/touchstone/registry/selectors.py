@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from runners.spec.models import CompetitionSpec, SubmissionKind
+from touchstone.accounts.models import User
+from touchstone.competitions.access import refusal
 from touchstone.competitions.models import Competition, Participation
 from touchstone.competitions.selectors import phase_current
 from touchstone.registry.charges import charged
@@ -49,13 +51,13 @@ def image_name(*, image: PushedImage) -> str:
     return f"{registry_host()}/{image.repository}@{image.digest}"
 
 
-def push_place(*, participation: Participation) -> PushPlace:
-    """Where and whether a participant may push now."""
+def push_place(*, participation: Participation, user: User | None = None) -> PushPlace:
+    """Where and whether a participant may push now. `user`: which member; the founder where none is named."""
     host, competition = registry_host(), participation.competition
     quota = int(settings.TOUCHSTONE_REGISTRY_QUOTA)
     used, blobs = charged(participation=participation)
-    prefix = f"{host}/{competition.slug}/{namespace_of(user=participation.user)}" if host else ""
-    why_not = _why_not(competition, host) or _full(participation, used, quota, blobs)
+    prefix = f"{host}/{competition.slug}/{namespace_of(user=user or participation.user)}" if host else ""
+    why_not = _why_not(competition, host) or _status(participation) or _full(participation, used, quota, blobs)
     return PushPlace(host, prefix, used, quota, why_not, competition.slug)
 
 
@@ -67,6 +69,11 @@ def _why_not(competition: Competition, host: str) -> str:
     if phase_current(competition=competition) is None:
         return f"No phase of {competition.slug} is open."
     return ""
+
+
+def _status(participation: Participation) -> str:
+    problem = refusal(participation, competition=participation.competition)
+    return problem.message if problem else ""
 
 
 def _full(participation: Participation, used: int, quota: int, blobs: int) -> str:

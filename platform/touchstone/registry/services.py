@@ -11,8 +11,10 @@ from django.db import DataError, transaction
 
 from runners.contract import ImagePull
 from runners.spec.images import DIGEST, MANIFESTS
+from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
-from touchstone.competitions.models import Participation
+from touchstone.competitions.models import Member, Participation
+from touchstone.competitions.selectors import participations_of
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, NotFound, UserError
 from touchstone.core.text import clean
@@ -105,9 +107,10 @@ def image_record(
         )  # fmt: skip
         blobs_hold(participation=participation, blobs=blobs)
         if made:
-            namespace_claim(user=participation.user)
+            pusher = _pusher(repository) or participation.user
+            namespace_claim(user=pusher)
             audit_append(
-                actor=participation.user, act="image.push",
+                actor=pusher, act="image.push",
                 subject=f"competition:{participation.competition.slug}", data={"image": f"{repository}@{digest}"},
             )  # fmt: skip
         elif moment > image.pushed_at:
@@ -116,12 +119,17 @@ def image_record(
     return image
 
 
-def _owner(repository: str) -> Participation | None:
+def _pusher(repository: str) -> User | None:
+    """The member of a participant whose name stands in the repository's."""
     parts = repository_parse(repository=repository)
-    user = namespace_user(namespace=parts.namespace) if parts else None
+    return namespace_user(namespace=parts.namespace) if parts else None
+
+
+def _owner(repository: str) -> Participation | None:
+    parts, user = repository_parse(repository=repository), _pusher(repository)
     if parts is None or user is None:
         return None
-    found = Participation.objects.filter(user=user, competition__slug=parts.competition)
+    found = participations_of(user=user).filter(competition__slug=parts.competition)
     return found.select_related("competition", "user").first()
 
 
@@ -147,10 +155,12 @@ def _check_place(participation: Participation, reference: Reference) -> None:
         where = f"the platform's own registry is {host}" if host else "this installation has no registry"
         hint = _PUSH if host else "Submit the archive that `docker save` makes."
         raise _refused(f"The image is in the registry {reference.host}; {where}.", hint, "image_registry")
-    mine = f"{competition.slug}/{namespace_of(user=participation.user)}/"
-    if not reference.repository.startswith(mine):
+    members = Member.objects.filter(participation=participation).select_related("user")
+    mine = [f"{competition.slug}/{namespace_of(user=member.user)}/" for member in members]
+    if not reference.repository.startswith(tuple(mine)):
         raise NotAllowed(
-            f"{reference.repository} is not one of your images for {competition.slug}: those begin with {mine}.",
+            f"{reference.repository} is not one of your images for {competition.slug}: those begin with "
+            f"{' or '.join(mine)}.",
             "Push the image under your own name: `touchstone image push`.", "image_not_yours",
         )  # fmt: skip
     if repository_parse(repository=reference.repository) is None:
@@ -180,7 +190,7 @@ def _look_up(participation: Participation, reference: Reference) -> None:
     )  # fmt: skip
 
 
-def image_remove(*, participation: Participation, image: str) -> None:
+def image_remove(*, participation: Participation, image: str, by: User | None = None) -> None:
     """Take one's own image out of the registry. Raises `NotFound`, and `Conflict` while a submission names it."""
     reference = reference_parse(image=image)
     found = _known(participation, reference) if reference and reference.host == registry_host() else None
@@ -197,7 +207,7 @@ def image_remove(*, participation: Participation, image: str) -> None:
         found.delete()
         blobs_release(participation=participation, digests=found.blobs)
         audit_append(
-            actor=participation.user, act="image.remove", subject=f"competition:{participation.competition.slug}",
+            actor=by or participation.user, act="image.remove", subject=f"competition:{participation.competition.slug}",
             data={"image": f"{reference.repository}@{reference.digest}"},
         )  # fmt: skip
 

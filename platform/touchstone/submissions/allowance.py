@@ -13,6 +13,7 @@ from touchstone.accounts.models import User
 from touchstone.core.clock import now
 from touchstone.core.errors import QuotaExceeded, TooOften
 from touchstone.evaluations.models import Run, RunStatus
+from touchstone.submissions.models import sent
 
 _DAY = timedelta(days=1)
 #: What is unpacked or loaded to be checked. A prediction file is read once, in milliseconds.
@@ -34,8 +35,8 @@ def check_allowed(*, user: User, kind: str, lock: bool = False) -> None:
     moment = now()
     recent = Run.objects.filter(
         submission__participation__user=user, submission__kind__in=_KINDS, submission__created_at__gt=moment - _DAY,
-        submission__original=None,
-    ).filter(_REFUSED | Q(status__in=_WAITING))  # fmt: skip
+        rerun=None,
+    ).filter(sent("submission__"), _REFUSED | Q(status__in=_WAITING))  # fmt: skip
     rows = recent.order_by("submission__created_at").values_list("status", "submission__created_at")
     waiting = sum(status in _WAITING for status, _ in rows)
     at_once, per_day = settings.TOUCHSTONE_IMAGE_CHECKS_AT_ONCE, settings.TOUCHSTONE_IMAGE_CHECKS_PER_DAY

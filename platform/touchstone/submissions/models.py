@@ -25,18 +25,28 @@ class Upload(models.Model):
     completed_at = models.DateTimeField(null=True)
 
 
+def sent(path: str = "") -> models.Q:
+    """What participants sent: no copies of it, and nothing made up to check a competition.
+
+    `path` leads to the submission, as in `submission__`.
+    """
+    return models.Q(**{f"{path}original": None, f"{path}is_check": False})
+
+
 class SentManager(models.Manager["Submission"]):
-    """What participants sent, and no copies of it."""
+    """What participants sent."""
 
     def get_queryset(self) -> models.QuerySet[Submission]:
-        return super().get_queryset().filter(original=None)
+        return super().get_queryset().filter(sent())
 
 
 class Submission(models.Model):
     """An immutable artifact of one kind. `files` is [{name, sha256, size}]; `image` an image of the node's engine.
 
-    A row with an `original` is a copy: its run is no score, and only who asked for it knows of it. `objects` and all
-    that is reached from participations and phases leave copies out.
+    `run` is the one that counts; it is null only inside the transaction that takes the submission in.
+    A row with an `original` is a copy, and one that `is_check` was made up to see whether a competition measures what
+    it should: their runs are no scores, and only who asked for them knows of them. `objects` and all that is reached
+    from participations and phases leave both out.
     """
 
     class Kind(models.TextChoices):
@@ -48,13 +58,22 @@ class Submission(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="submissions")
     phase = models.ForeignKey(Phase, on_delete=models.PROTECT, related_name="submissions")
+    sent_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    run = models.OneToOneField("evaluations.Run", null=True, on_delete=models.SET_NULL, related_name="current_of")
     kind = models.CharField(max_length=12, choices=Kind)
     files = models.JSONField(default=list)
     image = models.CharField(max_length=300, blank=True)
     message = models.CharField(max_length=500, blank=True)
     source = models.CharField(max_length=10, default="api")  # web, api
+    name = models.CharField(max_length=100, blank=True, default="", db_default="")
+    chosen_at = models.DateTimeField(null=True, help_text="Since when it is one of its participant's finalists.")
+    withdrawn_at = models.DateTimeField(null=True, help_text="A tombstone stays: what was shown is never unsaid.")
+    withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    withdrawn_by_organiser = models.BooleanField(default=False, db_default=False)
+    withdrawn_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
     idempotency_key = models.CharField(max_length=100, blank=True)
     original = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="+")
+    is_check = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SentManager()
@@ -62,7 +81,11 @@ class Submission(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["phase", "participation", "-created_at"], name="submission_by_team")]
+        indexes = [
+            models.Index(fields=["phase", "participation", "-created_at"], name="submission_by_team"),
+            # Only such that a server of the version before took in: the sweeper points them at their run.
+            models.Index(fields=["created_at"], condition=models.Q(run=None), name="submission_no_run"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["participation", "idempotency_key"],
@@ -70,3 +93,12 @@ class Submission(models.Model):
                 name="submission_idempotent",
             )
         ]
+
+    @property
+    def withdrawn_text(self) -> str:
+        """Who withdrew it and why, as everybody may read it; empty for one that stands."""
+        if self.withdrawn_at is None:
+            return ""
+        who = "the organisers" if self.withdrawn_by_organiser else "its participant"
+        text = f"withdrawn on {self.withdrawn_at:%Y-%m-%d} by {who}"
+        return f"{text}: {self.withdrawn_reason}" if self.withdrawn_reason else text

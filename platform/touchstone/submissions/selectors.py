@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 
 from runners.contract import PARTICIPANT_VERDICTS
 from touchstone.competitions.models import Competition, Participation, Phase
-from touchstone.competitions.selectors import Viewer, is_organiser
+from touchstone.competitions.selectors import Viewer, is_member, is_organiser, participations_of
 from touchstone.core.clock import now
 from touchstone.core.errors import NotFound
 from touchstone.submissions.models import Submission
@@ -87,7 +87,10 @@ def _counted(rows: QuerySet[Any], path: str) -> dict[int, int]:
 
 
 def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa: A002 - the name of the thing
-    """A submission of one's own, or of a competition one organises. Raises `NotFound`, foreign or missing alike."""
+    """A submission of one's own or one's team, or of a competition one organises.
+
+    Raises `NotFound`, foreign or missing alike.
+    """
     missing = NotFound(
         f"There is no submission {id}, or it is not yours.", "Check the id, and who you are signed in as."
     )
@@ -102,16 +105,18 @@ def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa:
     )
     if found is None or user is None or not user.is_authenticated:
         raise missing
-    if found.participation.user_id != user.pk and not is_organiser(user=user, competition=found.phase.competition):
+    if is_member(user=user, participation=found.participation):
+        return found
+    if not is_organiser(user=user, competition=found.phase.competition):
         raise missing
     return found
 
 
 def submissions_of(*, user: Viewer, competition: Competition | None = None) -> QuerySet[Submission]:
-    """A user's own submissions, newest first, in one competition or all."""
+    """A user's own submissions and those of their teams, newest first, in one competition or all."""
     if user is None or not user.is_authenticated:
         return Submission.objects.none()
-    mine = Submission.objects.filter(participation__user_id=user.pk).select_related(
+    mine = Submission.objects.filter(participation__in=participations_of(user=user)).select_related(
         "phase__competition", "run", "participation"
     )
     return mine if competition is None else mine.filter(phase__competition=competition)

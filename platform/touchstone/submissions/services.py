@@ -14,7 +14,7 @@ from runners.spec.models import SubmissionKind
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import Participation, Phase
-from touchstone.competitions.selectors import participation_get
+from touchstone.competitions.selectors import participation_need, phase_finalists
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, QuotaExceeded, TooLarge, UserError
 from touchstone.core.storage import BlobInfo, blob_open, blob_put
@@ -49,6 +49,7 @@ def submission_create(
     file: File[Any] | None = None,
     image: str = "",
     message: str = "",
+    name: str = "",
     source: str = "api",
     idempotency_key: str = "",
 ) -> Submission:
@@ -58,7 +59,7 @@ def submission_create(
     `idempotency_key` returns the submission that was made with it. Raises `UserError` and its kinds; nothing is
     created then, and nothing counted.
     """
-    participation = _joined(user, phase)
+    participation = participation_need(user=user, competition=phase.competition)
     known = _known(participation, idempotency_key, phase, kind)
     if known is not None:
         return known
@@ -80,9 +81,9 @@ def submission_create(
         _check_window(phase, now())
         _check_counts(user, participation, phase, kind, image, lock=True)
         submission = Submission.objects.create(
-            participation=participation, phase=phase, kind=kind, files=_files(kind, artifact.blob),
+            participation=participation, phase=phase, sent_by=user, kind=kind, files=_files(kind, artifact.blob),
             image=artifact.image, message=clean(message.strip(), limit=500), source=source,
-            idempotency_key=idempotency_key,
+            idempotency_key=idempotency_key, name=clean(name.strip(), limit=100),
         )  # fmt: skip
         run = run_receive(submission=submission)
         audit_append(
@@ -94,16 +95,6 @@ def submission_create(
         )  # fmt: skip
         check_schedule(run_id=run.pk)
     return submission
-
-
-def _joined(user: User, phase: Phase) -> Participation:
-    found = participation_get(user=user, competition=phase.competition)
-    if found is None:
-        raise NotAllowed(
-            f"You have not joined {phase.competition.slug}.",
-            "Join it first: on its page, or with `touchstone join`.", "not_joined",
-        )  # fmt: skip
-    return found
 
 
 def _known(participation: Participation, key: str, phase: Phase, kind: str) -> Submission | None:
@@ -129,6 +120,18 @@ def _at(moment: datetime) -> str:
 
 
 def _check_window(phase: Phase, moment: datetime) -> None:
+    finalists = phase_finalists(phase=phase)
+    if finalists is not None:
+        raise UserError(
+            f"The phase {phase.slug} takes no submissions; it evaluates those chosen in {finalists['phase']}.",
+            f"Submit to {finalists['phase']}, and choose your finalists there.", "phase_finalists",
+        )  # fmt: skip
+    phase.refresh_from_db(fields=["frozen_at", "frozen_reason"])
+    if phase.frozen_at is not None:
+        raise UserError(
+            f"The organisers have frozen the phase {phase.slug}: {phase.frozen_reason or 'no reason was given'}",
+            "Nothing is taken until they let it go on; what you have sent stays.", "phase_frozen",
+        )  # fmt: skip
     if moment < phase.opens:
         raise UserError(
             f"The phase {phase.slug} opens at {_at(phase.opens)}; it is {_at(moment)} now.",

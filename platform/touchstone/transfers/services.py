@@ -91,7 +91,7 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sound(phase: Phase) -> Any:
-    found = Submission.objects.filter(phase=phase, run__status=RunStatus.SCORED, kind__in=_ASKED)
+    found = Submission.objects.filter(phase=phase, run__status=RunStatus.SCORED, kind__in=_ASKED, withdrawn_at=None)
     return found.select_related("participation", "phase__competition")
 
 

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from typing import Any
-from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from runners.spec import catalogue
 from runners.spec.models import CompetitionSpec
+from touchstone.leaderboards.columns import BoardColumn
 from touchstone.leaderboards.ranking import TRUST, columns_offered
-from touchstone.leaderboards.selectors import BoardColumn, BoardPage
+from touchstone.leaderboards.selectors import BoardPage
 from touchstone.web import charts, present
+from touchstone.web.board_query import Query
 
 _PLOTTED = 10
-
-
-@dataclass(frozen=True)
-class Query:
-    """What the address says about the view."""
-
-    sort: str = ""
-    q: str = ""
-    cols: str = ""
-    after: str = ""
-
-    def url(self, **changes: str) -> str:
-        """The query string of this view with changes, without `after`: a changed view begins at its start."""
-        values = {"sort": self.sort, "q": self.q, "cols": self.cols, **changes}
-        return "?" + urlencode({key: value for key, value in values.items() if value}, safe=",[]=")
 
 
 @dataclass(frozen=True)
@@ -38,6 +27,7 @@ class Header:
     """A column's head. `aria` is the value of aria-sort where the table is sorted by it."""
 
     column: BoardColumn
+    pillar: str
     detail: str
     direction: present.Direction
     n: str
@@ -59,11 +49,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """`data` is the row as the selector gave it; `opens_unranked` is True for the first row without a rank."""
+    """`data` is the row as the selector gave it; `opens_unranked` is True for the first row without a rank, and
+    `opens_group` for the first of each tie group but the first."""
 
     data: dict[str, Any]
     cells: list[Cell]
+    rank: str
+    tied: str
+    submitted: datetime
+    flags: list[present.Badge]
     opens_unranked: bool
+    opens_group: bool
 
 
 def detail_of(key: str, title: str) -> str:
@@ -76,9 +72,34 @@ def detail_of(key: str, title: str) -> str:
     return "" if alias in present.PILLARS or alias in title else alias
 
 
+def rank_text(row: dict[str, Any]) -> str:
+    """The range of a rank, `2–5`; the bare rank where no range is known, and `–` where there is none."""
+    best, worst = row["best"], row["worst"]
+    if best is None:
+        return str(row["rank"])
+    if worst is None:
+        return _("%s or worse") % best
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+def tied_text(row: dict[str, Any]) -> str:
+    """With how many others an entry is tied."""
+    tied = row["tied"]
+    return ngettext("tied with %d other", "tied with %d others", tied) % tied if tied else ""
+
+
+def total_text(page: BoardPage) -> str:
+    """How many entries there are, or that there are more than were counted."""
+    shown = present.count(page.total)
+    if page.total_is_least:
+        return _("more than %s participants") % shown
+    return ngettext("%s participant", "%s participants", page.total) % shown
+
+
 def headers(page: BoardPage, query: Query) -> list[Header]:
     """Heads with links that sort: first the better way round, then the other."""
     made = []
+    known = known_columns(page)
     for index, column in enumerate(page.columns):
         better = column.key if column.direction in {"minimise", "zero"} else f"-{column.key}"
         other = column.key if better.startswith("-") else f"-{column.key}"
@@ -87,6 +108,7 @@ def headers(page: BoardPage, query: Query) -> list[Header]:
         made.append(
             Header(
                 column=column,
+                pillar=known[column.key][0],
                 detail=detail_of(column.key, column.title),
                 direction=present.direction(column.direction),
                 n=_count(page, index),
@@ -95,6 +117,23 @@ def headers(page: BoardPage, query: Query) -> list[Header]:
             )
         )
     return made
+
+
+def spans(heads: Sequence[Header]) -> list[tuple[present.Pillar, int]]:
+    """Neighbouring columns of one pillar, and how many they are."""
+    return [(present.pillar(name), len(list(run))) for name, run in groupby(heads, lambda head: head.pillar)]
+
+
+def known_columns(page: BoardPage) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The pillar and the catalogue's entry of each key that can be shown."""
+    offer = columns_offered(spec=CompetitionSpec.model_validate(page.leaderboard.phase.competition.spec))
+    metrics = catalogue()["metrics"]
+    found = {}
+    for key in dict.fromkeys([*page.available, *(column.key for column in page.columns)]):
+        column = offer.find(key)
+        entry = metrics.get(column.metric, {}) if column else {}
+        found[key] = TRUST if key == TRUST else str(entry.get("pillar", key.split(".", 1)[0])), entry
+    return found
 
 
 def _count(page: BoardPage, index: int) -> str:
@@ -110,25 +149,38 @@ def _numbers(cells: Sequence[dict[str, Any]]) -> list[float | None]:
 def rows(page: BoardPage, query: Query) -> list[Row]:
     """Rows with the marks of their intervals; each column has one scale, so marks can be compared down it."""
     scales = [charts.scale_of(_numbers([row["cells"][i] for row in page.rows])) for i in range(len(page.columns))]
+    sorted_by = [_is_sorted(column, query) for column in page.columns]
     made: list[Row] = []
+    by_rank = query.sort in ("", "rank")
     for data in page.rows:
-        cells = [
-            Cell(
-                text=cell["text"],
-                interval=f"[{cell['low_text']}, {cell['high_text']}]" if cell["low_text"] and cell["high_text"] else "",
-                mark=charts.interval(scale, cell["value"], cell["low"], cell["high"]),
-                state=cell["state"],
-                reason=cell["reason"],
-                sorted=_is_sorted(column, query),
-                verdict=cell["verdict"],
-                doubts=cell["doubts"],
+        before = made[-1].data if made else None
+        made.append(
+            Row(
+                data=data,
+                cells=list(_cells(data, scales, sorted_by)),
+                rank=rank_text(data),
+                tied=tied_text(data),
+                submitted=data["submitted_at"],
+                flags=[present.ENTRY_FLAGS[flag] for flag in data["flags"]],
+                opens_unranked=bool(by_rank and data["unranked"] and not (before and before["unranked"])),
+                opens_group=bool(before and data["group"] and before["group"] not in (0, data["group"])),
             )
-            for cell, column, scale in zip(data["cells"], page.columns, scales, strict=True)
-        ]
-        by_rank = query.sort in ("", "rank")
-        opens = bool(by_rank and data["unranked"] and not (made and made[-1].data["unranked"]))
-        made.append(Row(data, cells, opens))
+        )
     return made
+
+
+def _cells(data: dict[str, Any], scales: Sequence[charts.Scale | None], sorted_by: Sequence[bool]) -> Iterator[Cell]:
+    for cell, scale, by in zip(data["cells"], scales, sorted_by, strict=True):
+        yield Cell(
+            text=cell["text"],
+            interval=f"[{cell['low_text']}, {cell['high_text']}]" if cell["low_text"] and cell["high_text"] else "",
+            mark=charts.interval(scale, cell["value"], cell["low"], cell["high"]),
+            state=cell["state"],
+            reason=cell["reason"],
+            sorted=by,
+            verdict=cell["verdict"],
+            doubts=cell["doubts"],
+        )
 
 
 def _is_sorted(column: BoardColumn, query: Query) -> bool:
@@ -180,20 +232,15 @@ class ChoiceGroup:
 
 def picker(page: BoardPage) -> list[ChoiceGroup]:
     """Every column that can be shown, by pillar."""
-    offer = columns_offered(spec=CompetitionSpec.model_validate(page.leaderboard.phase.competition.spec))
-    known = catalogue()["metrics"]
     checked = {column.key: column for column in page.columns}
     groups: dict[str, list[Choice]] = {}
-    for key in dict.fromkeys([*page.available, *checked]):
-        column = offer.find(key)
-        entry = known.get(column.metric, {}) if column else {}
-        title = _("Trust") if key == TRUST else checked[key].title if key in checked else _title(key, entry)
-        pillar = TRUST if key == TRUST else entry.get("pillar", key.split(".", 1)[0])
+    for key, (pillar, entry) in known_columns(page).items():
+        title = _("Trust") if key == TRUST else checked[key].title if key in checked else title_of(key, entry)
         groups.setdefault(pillar, []).append(Choice(key, title, detail_of(key, title), key in checked))
     return [ChoiceGroup(name, choices) for name, choices in groups.items()]
 
 
-def _title(key: str, entry: dict[str, Any]) -> str:
+def title_of(key: str, entry: dict[str, Any]) -> str:
     """The title of a sub-result such as `hsj.robust_accuracy` or `odds.cost[sex]`, or of the metric itself."""
     columns = entry.get("columns", {})
     head, bracket, inside = key.partition("[")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.urls import register_converter
+
 
 class SlugConverter:
     """A slug of competition.yml: lower-case letters and digits, parts joined by single hyphens."""
@@ -13,3 +15,6 @@ class SlugConverter:
 
     def to_url(self, value: str) -> str:
         return value
+
+
+register_converter(SlugConverter, "key")

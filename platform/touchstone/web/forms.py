@@ -161,6 +161,41 @@ class JoinForm(forms.Form):
     )
 
 
+class BoardNameForm(forms.Form):
+    display_name = forms.CharField(
+        label=_("Name on the leaderboard"),
+        max_length=100,
+        help_text=_("Everybody sees it. It is unique in this competition."),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off"}),
+    )
+
+
+class TeammateForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail address"),
+        required=False,
+        help_text=_("Whom the invitation is for. Leave it empty for a link that anybody who has it can use once."),
+        widget=forms.EmailInput(attrs={**_TEXT, "autocomplete": "off"}),
+    )
+
+
+class InvitationForm(forms.Form):
+    """An invitation of an organiser."""
+
+    role = forms.ChoiceField(
+        label=_("As"),
+        choices=[("participant", _("Participant")), ("organiser", _("Organiser: sees and may change everything"))],
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    email = forms.CharField(
+        label=_("E-mail address"),
+        max_length=254,
+        required=False,
+        help_text=_("Whom it is for. Left empty, whoever gets the link first can use it."),
+        widget=forms.EmailInput(attrs={**_TEXT, "autocomplete": "off"}),
+    )
+
+
 class SubmitForm(forms.Form):
     """One submission. `phases` are the open ones; `kinds` those the competition takes."""
 
@@ -178,11 +213,19 @@ class SubmitForm(forms.Form):
         help_text=_("An image that you pushed, by the name that the push printed: HOST/COMPETITION/YOU/NAME@sha256:…"),
         widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off", "spellcheck": "false"}),
     )
+    upload = forms.UUIDField(required=False, widget=forms.HiddenInput(attrs={"data-uploader-id": ""}))
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        required=False,
+        help_text=_("To find it again: resnet18, longer training. You can change it at any time."),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off"}),
+    )
     message = forms.CharField(
-        label=_("Message"),
+        label=_("Note"),
         max_length=500,
         required=False,
-        help_text=_("For yourself: what is different this time."),
+        help_text=_("For yourself and your team: what is different this time. Organisers can read it too."),
         widget=forms.TextInput(attrs=_TEXT),
     )
 
@@ -200,7 +243,7 @@ class SubmitForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        image, file = data.get("image"), data.get("file")
+        image, file = data.get("image"), data.get("file") or data.get("upload")
         if data.get("kind") == "container":
             if bool(image) == bool(file):
                 self.add_error("file", _("Send either an archive or the digest of an image, and not both."))

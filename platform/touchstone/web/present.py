@@ -107,6 +107,15 @@ VERDICT_TEXTS = {
     "unchecked": gettext_lazy("Nothing was attacked, or the checks were switched off."),
 }
 
+#: What is to be known of an entry of a leaderboard.
+ENTRY_FLAGS = {
+    "baseline": Badge(gettext_lazy("Baseline"), icon="minus"),
+    "organiser": Badge(gettext_lazy("Organiser's entry"), icon="settings"),
+    "late": Badge(gettext_lazy("Late"), icon="clock", tone="warn"),
+    "again": Badge(gettext_lazy("Being evaluated again"), icon="loader", tone="active"),
+    "withdrawn": Badge(gettext_lazy("Withdrawn"), icon="ban", tone="warn"),
+}
+
 PHASE_BADGES = {
     "upcoming": Badge(gettext_lazy("Upcoming"), icon="clock"),
     "open": Badge(gettext_lazy("Open"), icon="circle-dot", tone="ok"),
@@ -192,7 +201,7 @@ def number(value: float | None, *, decimals: int = 3) -> str:
     elif size >= 1000:
         text = f"{value:,.0f}".replace(",", "\u202f")
     else:
-        text = f"{value:.{1 if size >= 100 else decimals}f}"
+        text = f"{value:.{min(1, decimals) if size >= 100 else decimals}f}"
     return text.replace("-", MINUS)
 
 

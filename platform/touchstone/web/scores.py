@@ -29,6 +29,7 @@ class ScoreRow:
     parameters: str
     verdict: str
     doubts: tuple[str, ...]
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def _row(result: Result, metrics: dict[str, Any]) -> ScoreRow:
         parameters=", ".join(f"{key} = {value}" for key, value in parameters.items() if key != "attribute"),
         verdict=validity.verdict,
         doubts=validity.doubts,
+        summary=str(metrics.get(result.metric, {}).get("summary", "")),
     )
 
 

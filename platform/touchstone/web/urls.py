@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
+from django.urls import path
 
-from touchstone.web.converters import SlugConverter
+import touchstone.web.converters  # noqa: F401 - makes `key` known
+from touchstone.web import board_urls, manage_urls, participation_urls, wizard_urls
 from touchstone.web.views import (
     account,
     board,
@@ -15,11 +16,10 @@ from touchstone.web.views import (
     matrices,
     nodes,
     organise,
+    report,
     submission,
     submit,
 )
-
-register_converter(SlugConverter, "key")
 
 app_name = "web"
 
@@ -44,8 +44,14 @@ urlpatterns = [
     path(f"{_c}leaderboard/<key:phase>/<key:board>/", board.board, name="board"),
     path(f"{_c}leaderboard/<key:phase>/<key:board>.csv", board.board_csv, name="board-csv"),
     path(f"{_c}leaderboard/<key:phase>/<key:board>.json", board.board_json, name="board-json"),
+    *board_urls.urlpatterns,
+    path(f"{_c}report/<key:phase>/", report.report, name="report"),
+    path(f"{_c}report/<key:phase>.pdf", report.report_pdf, name="report-pdf"),
     path(f"{_c}submissions/", submit.submissions, name="submissions"),
     path(f"{_c}submit/", submit.submit, name="submit"),
+    *participation_urls.urlpatterns,
+    *manage_urls.urlpatterns,
+    *wizard_urls.urlpatterns,
     path(f"{_c}transfer/", matrices.matrices, name="matrices"),
     path(f"{_c}transfer/<uuid:pk>.<str:kind>", matrices.matrix_export, name="matrix-export"),
     path(f"{_c}transfer/<uuid:pk>/cancel/", matrices.cancel, name="matrix-cancel"),

@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from runners.contract import State, Verdict
-from runners.spec.models import SubmissionKind, parse_size
+from runners.spec.models import SubmissionKind
+from runners.spec.values import parse_size
 
 ROOT = Path(__file__).resolve().parents[3]
 SUITE = ROOT / "tests" / "judge_suite"

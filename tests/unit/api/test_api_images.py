@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from tests.factories.server import participation_make
 from tests.unit.api.api_helpers import client_for, problem
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Competition, Participation
@@ -53,7 +54,7 @@ def test_without_a_registry_it_says_so(pushed: APIClient, settings: Any) -> None
 def test_others_see_theirs_only(pushed: APIClient, small: Competition, anna: User) -> None:
     stranger = client_for(anna)
     assert problem(stranger.get("/api/v1/competitions/small/images"), 403, "not_joined")
-    Participation.objects.create(competition=small, user=anna, display_name="Anna")
+    participation_make(small, anna, display_name="Anna")
     assert stranger.get("/api/v1/competitions/small/images").json()["items"] == []
     assert problem(stranger.delete(f"/api/v1/competitions/small/images?image={NAME}"), 404, "not_found")
 

@@ -14,9 +14,6 @@ import pytest
 from bench.probe import clean_environment
 from scripts.stack import PYTHONPATH, ROOT
 
-#: One worker measures once for all tests of this file.
-pytestmark = pytest.mark.xdist_group("bench")
-
 
 @cache
 def _printed() -> dict[str, Any]:

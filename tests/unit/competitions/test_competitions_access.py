@@ -145,3 +145,13 @@ def test_organisers_appoint_organisers() -> None:
     organiser_add(competition=competition, user=user, by=competition.owner)
 
     assert is_organiser(user=user, competition=competition)
+
+
+def test_who_was_removed_from_a_private_competition_has_its_data_no_more() -> None:
+    competition = competition_make(visibility="private")
+    participation = participation_make(competition)
+    public = split_get(competition=competition, name="test")
+    public.visibility = "public"
+    assert split_download_files(user=participation.user, split=public)
+    Participation.objects.filter(pk=participation.pk).update(status="removed")
+    assert not split_download_files(user=participation.user, split=public)

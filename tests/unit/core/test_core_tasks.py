@@ -103,6 +103,7 @@ def test_tasks_are_declared_as_durable() -> None:
         assert task.name in celery_app.tasks
         assert (task.acks_late, task.reject_on_worker_lost, task.ignore_result) == (True, True, True)
     assert celery_app.conf.task_default_queue == "server"
+    celery_app.loader.import_default_modules()  # as a worker does when it starts
     for entry in celery_app.conf.beat_schedule.values():
         assert entry["task"] in celery_app.tasks
 

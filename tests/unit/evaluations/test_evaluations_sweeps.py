@@ -44,7 +44,7 @@ def test_nothing_due_is_left_alone(sent) -> None:
 
     report = runs_sweep()
 
-    assert vars(report) == {"lapsed": 0, "rechecked": 0, "nudged": 0, "cancelled": 0, "let_through": 0, "failed": 0}
+    assert set(vars(report).values()) == {0}
     assert sent == []
 
 

@@ -309,7 +309,7 @@ def test_a_rounding_board_gives_no_exact_number_away_in_its_cursor() -> None:
 
     page = leaderboard_page(leaderboard=board, user=None, limit=1)
 
-    assert "8149" not in base64.b64decode(page.next + "==").decode()
+    assert "8149" not in base64.urlsafe_b64decode(page.next.partition("~")[0] + "==").decode()
     assert [row["participant"] for row in pages(board, limit=1)] == ["team 000", "team 001", "team 002", "team 003"]
     assert [row["rank"] for row in pages(board, limit=3)] == ["1", "2", "3", "–"]
 

@@ -29,6 +29,7 @@ PAGES = [
     "/password/change/", "/2fa/", "/2fa/totp/activate/", "/2fa/webauthn/add/", "/sessions/", "/connections/",
     "/reauthenticate/", "/competitions/new/", "/c/open-one/", "/c/open-one/data/",
     "/c/open-one/phases/", "/c/open-one/rules/", BOARD, f"{BOARD}?sort=-performance.log_loss", f"{BOARD}?q=nobody",
+    f"{BOARD}pareto/", f"{BOARD}history/", "/c/open-one/entry/{run}/", f"{BOARD}?who=baselines&only=ranked",
     "/c/open-one/leaderboard/warm-up/main/", "/c/open-one/submissions/", "/c/open-one/submit/", "/c/open-one/p/faq/",
     "/c/open-one/transfer/",
     "/s/{run}/", "/s/{run}/state", "/no/such/page", f"{BOARD}?sort=nonsense",
@@ -102,8 +103,8 @@ def test_pages_can_be_used_without_seeing_them(world, path: str) -> None:
     fields = [
         given for tag, given in page.tags if tag in {"input", "select", "textarea"} and given.get("type") != "hidden"
     ]
-    # A checkbox may sit inside its label; everything else is named by one.
-    assert all(given.get("id") in page.refs or given.get("type") == "checkbox" for given in fields)
+    # What is ticked may sit inside its label; everything else is named by one.
+    assert all(given.get("id") in page.refs or given.get("type") in {"checkbox", "radio"} for given in fields)
 
 
 def test_every_post_form_has_a_token(world) -> None:
@@ -164,7 +165,7 @@ def test_vendored_files_are_the_ones_listed_each_with_its_licence() -> None:
 
 
 def test_style_sheets_load_nothing_from_elsewhere() -> None:
-    for sheet in WEB.rglob("*.css"):
+    for sheet in (WEB / "static").rglob("*.css"):
         urls = re.findall(r"url\(\s*['\"]?([^'\")]{4})", sheet.read_text())
         assert all(url in {"data", "../v"} for url in urls), sheet.name
         assert "sourceMappingURL" not in sheet.read_text()

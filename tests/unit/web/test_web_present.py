@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from touchstone.web import boards, charts, present
+from touchstone.web import board_query, boards, charts, present
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,12 @@ def test_columns_with_one_title_are_told_apart(key: str, title: str, detail: str
 
 
 def test_the_query_is_the_state_of_the_view() -> None:
-    query = boards.Query(sort="-a.b", q="x y", cols="a.b,c[d]", after="zzz")
+    query = board_query.Query(sort="-a.b", q="x y", cols="a.b,c[d]", after="zzz")
     assert query.url() == "?sort=-a.b&q=x+y&cols=a.b,c[d]"
     assert query.url(sort="") == "?q=x+y&cols=a.b,c[d]"
-    assert boards.Query().url() == "?"
+    assert board_query.Query().url() == "?"
+
+
+def test_whole_numbers_have_no_decimals_however_large() -> None:
+    assert [present.number(value, decimals=0) for value in (7, 106, 1234)] == ["7", "106", "1\u202f234"]
+    assert present.number(106.25) == "106.2"

@@ -12,7 +12,7 @@ from tests.unit.web.conftest import score
 from touchstone.competitions.models import Competition, Phase
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.services import leaderboard_rebuild
-from touchstone.web.boards import _title
+from touchstone.web.boards import title_of
 
 DOUBT = {"check": "black_box_control", "outcome": "broken", "text": "Square fools 6 of 50 items more than the attack."}
 TEXT = "Square fools 6 of 50 items more than the attack."
@@ -127,7 +127,7 @@ def test_the_interface_tells_verdict_and_doubts(world, attacked) -> None:
 def test_columns_that_nobody_has_yet_are_named_by_their_part(key, metric_name, title) -> None:
     from runners.spec import catalogue
 
-    assert _title(key, catalogue()["metrics"][metric_name]) == title
+    assert title_of(key, catalogue()["metrics"][metric_name]) == title
 
 
 def test_the_page_of_metrics_leaves_the_settings_of_checks_out(world) -> None:

@@ -31,7 +31,7 @@ from touchstone.competitions.selectors import (
     competitions_search,
     joined_keys,
     organised_keys,
-    participation_get,
+    participation_need,
     phase_current,
     phase_get,
     split_file,
@@ -39,7 +39,7 @@ from touchstone.competitions.selectors import (
     starting_kit,
 )
 from touchstone.competitions.services import competition_import, participation_join
-from touchstone.core.errors import Conflict, NotAllowed, NotFound, UserError
+from touchstone.core.errors import Conflict, NotFound, UserError
 from touchstone.core.storage import blob_open
 from touchstone.submissions.selectors import quota, submissions_all
 from touchstone.submissions.uploads import upload_get
@@ -169,7 +169,12 @@ class CompetitionJoin(ApiView):
         )
         return Response(
             ParticipationOut(
-                {"competition": slug, "display_name": joined.display_name, "joined_at": joined.joined_at}
+                {
+                    "competition": slug,
+                    "display_name": joined.display_name,
+                    "joined_at": joined.joined_at,
+                    "status": joined.status,
+                }
             ).data
         )
 
@@ -202,7 +207,7 @@ class CompetitionStartingKit(ApiView):
     @operation(operation_id="competitions_starting_kit", summary="Download the starting kit (a zip)", responses=_BYTES)
     def get(self, request: Request, slug: str) -> HttpResponseBase:
         competition = competition_get(user=request.user, slug=slug)
-        sha256 = starting_kit(competition=competition)
+        sha256 = starting_kit(user=request.user, competition=competition)
         if sha256 is None:
             raise NotFound(f"{slug} has no starting kit.", "Its pages and data are all there is.")
         return file_answer(request, sha256=sha256, name=f"{slug}-starting-kit.zip")
@@ -225,11 +230,7 @@ class CompetitionQuota(ApiView):
     def get(self, request: Request, slug: str) -> Response:
         competition = competition_get(user=request.user, slug=slug)
         phase = self._phase(competition, self.query(request, self.Query)["phase"])
-        participation = participation_get(user=request.user, competition=competition)
-        if participation is None:
-            raise NotAllowed(
-                f"You have not joined {slug}.", "Join it first: on its page, or with `touchstone join`.", "not_joined"
-            )
+        participation = participation_need(user=request.user, competition=competition)
         return Response(QuotaOut(quota_dict(quota(participation=participation, phase=phase), phase=phase)).data)
 
     def _phase(self, competition: Competition, slug: str) -> Phase:

@@ -11,8 +11,7 @@ from rest_framework.response import Response
 from touchstone.api.base import ApiView, Strict
 from touchstone.api.schema import operation
 from touchstone.competitions.models import Participation
-from touchstone.competitions.selectors import competition_get, participation_get
-from touchstone.core.errors import NotAllowed
+from touchstone.competitions.selectors import competition_get, participation_need
 from touchstone.registry.selectors import image_name, push_place, pushed_images
 from touchstone.registry.services import image_remove
 
@@ -58,7 +57,7 @@ class CompetitionImages(ApiView):
     )
     def get(self, request: Request, slug: str) -> Response:
         participation = self._participation(request, slug)
-        place = push_place(participation=participation)
+        place = push_place(participation=participation, user=request.user)
         rows = pushed_images(participation=participation)[:_SHOWN] if place.host else []
         items = [
             {"image": image_name(image=row), "tag": row.tag, "size": row.size, "pushed_at": row.pushed_at}
@@ -77,14 +76,9 @@ class CompetitionImages(ApiView):
     )
     def delete(self, request: Request, slug: str) -> Response:
         participation = self._participation(request, slug)
-        image_remove(participation=participation, image=self.query(request, self.Query)["image"])
+        image_remove(participation=participation, image=self.query(request, self.Query)["image"], by=request.user)
         return Response(status=204)
 
     def _participation(self, request: Request, slug: str) -> Participation:
         competition = competition_get(user=request.user, slug=slug)
-        found = participation_get(user=request.user, competition=competition)
-        if found is None:
-            raise NotAllowed(
-                f"You have not joined {slug}.", "Join it first: on its page, or with `touchstone join`.", "not_joined"
-            )
-        return found
+        return participation_need(user=request.user, competition=competition)

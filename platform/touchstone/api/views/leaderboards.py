@@ -35,6 +35,11 @@ from touchstone.leaderboards.selectors import (
 #: What is told of a cell: the numbers raw, and the value as the page shows it.
 _CELL = ("text", "value", "low", "high", "n", "state", "reason", "verdict", "doubts")
 
+_ROW = (
+    "participant", "is_baseline", "is_you", "submission", "entry", "kind", "flags", "submitted_at", "n_submissions",
+    "unranked", "gates",
+)  # fmt: skip
+
 
 class BoardView(ApiView):
     """One leaderboard."""
@@ -53,7 +58,11 @@ class BoardView(ApiView):
             help_text="`rank`, `participant`, `submitted`, `submissions` or a column's key; a minus before turns it.",
         )
         q = serializers.CharField(
-            required=False, default="", allow_blank=True, max_length=100, help_text="Part of a participant's name."
+            required=False,
+            default="",
+            allow_blank=True,
+            max_length=100,
+            help_text="Parts of participants' names, with commas between.",
         )
         cols = serializers.CharField(
             required=False, default="", allow_blank=True, max_length=4000, help_text="Keys of columns, with commas."
@@ -122,6 +131,7 @@ def _page(page: BoardPage) -> dict[str, Any]:
         "url": page_url(f"/c/{competition}/leaderboard/{board.phase.slug}/{board.slug}/"),
         "version": page.version,
         "total": page.total,
+        "total_is_least": page.total_is_least,
         "hidden": page.hidden,
         "blunt": page.blunt,
         "available": page.available,
@@ -144,8 +154,12 @@ def _page(page: BoardPage) -> dict[str, Any]:
 def _row(row: dict[str, Any], keys: list[str]) -> dict[str, Any]:
     rank = row["rank"].removeprefix("=")
     return {
-        **{name: value for name, value in row.items() if name != "cells"},
+        **{name: row[name] for name in _ROW},
         "rank": int(rank) if rank.isdecimal() else None,
+        "rank_best": row["best"],
+        "rank_worst": row["worst"],
+        "tied_with": row["tied"],
+        "tie_group": row["group"],
         "tied": row["rank"].startswith("="),
         "scores": {key: {name: cell[name] for name in _CELL} for key, cell in zip(keys, row["cells"], strict=True)},
     }

@@ -29,6 +29,7 @@ from touchstone.evaluations.selectors import queue_position, run_events, run_log
 from touchstone.evaluations.services import run_cancel
 from touchstone.evaluations.state import FINAL
 from touchstone.submissions.models import Submission
+from touchstone.submissions.own import finalist_choose, submission_name
 from touchstone.submissions.selectors import submission_get, submissions_of
 from touchstone.submissions.services import submission_create
 from touchstone.submissions.uploads import upload_get
@@ -55,6 +56,10 @@ class Submissions(MultipartOrJson):
         file = serializers.FileField(required=False, allow_null=True, default=None, allow_empty_file=True)
         image = serializers.CharField(required=False, allow_blank=True, default="", max_length=300)
         message = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+        name = serializers.CharField(
+            required=False, allow_blank=True, default="", max_length=100,
+            help_text="For yourself; seen by your team and by organisers.",
+        )  # fmt: skip
 
     @operation(
         operation_id="submissions_list", summary="One's submissions", parameters=[Query], responses=SubmissionPageOut
@@ -104,13 +109,48 @@ class SubmissionDetail(ApiView):
     """One submission."""
 
     tag = "submissions"
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "submit"}
+
+    class Names(Strict):
+        """The name that its participant gives it, and their note."""
+
+        name = serializers.CharField(allow_blank=True, max_length=100)
+        message = serializers.CharField(required=False, allow_blank=True, allow_null=True, default=None, max_length=500)
 
     @operation(
         operation_id="submissions_get", summary="A submission and the state of its run", responses=SubmissionDetailOut
     )
     def get(self, request: Request, submission: uuid.UUID) -> Response:
         return Response(detail(submission_get(user=request.user, id=submission), request))
+
+    @operation(operation_id="submissions_name", summary="Name it", request=Names, responses=SubmissionDetailOut)
+    def patch(self, request: Request, submission: uuid.UUID) -> Response:
+        found = submission_get(user=request.user, id=submission)
+        submission_name(submission=found, user=request.user, **self.body(request, self.Names))
+        return Response(detail(found, request))
+
+
+class SubmissionFinalist(ApiView):
+    """Whether a submission is one of its participant's finalists."""
+
+    tag = "submissions"
+    scopes = {"PUT": "submit", "DELETE": "submit"}
+
+    @operation(
+        operation_id="submissions_choose", summary="Choose it as a finalist", request=None,
+        responses=SubmissionDetailOut,
+    )  # fmt: skip
+    def put(self, request: Request, submission: uuid.UUID) -> Response:
+        return self._choose(request, submission, chosen=True)
+
+    @operation(operation_id="submissions_unchoose", summary="Undo the choice", responses={200: SubmissionDetailOut})
+    def delete(self, request: Request, submission: uuid.UUID) -> Response:
+        return self._choose(request, submission, chosen=False)
+
+    def _choose(self, request: Request, submission: uuid.UUID, *, chosen: bool) -> Response:
+        found = submission_get(user=request.user, id=submission)
+        finalist_choose(submission=found, user=request.user, chosen=chosen)
+        return Response(detail(found, request))
 
 
 class SubmissionEvents(ApiView):

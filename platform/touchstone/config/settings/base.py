@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "touchstone.accounts",
     "touchstone.competitions",
+    "touchstone.drafts",
     "touchstone.submissions",
     "touchstone.evaluations",
     "touchstone.leaderboards",
@@ -254,6 +255,8 @@ TOUCHSTONE_REGISTRY_QUOTA = env.int("TOUCHSTONE_REGISTRY_QUOTA", default=20 * 2*
 TOUCHSTONE_REGISTRY_IMAGES = env.int("TOUCHSTONE_REGISTRY_IMAGES", default=200)
 # One person's images, archives and models: whose check waits or is made, and whose check refused them within a day.
 TOUCHSTONE_IMAGE_CHECKS_AT_ONCE = 5
+#: Bytes of files in all drafts of one person: what is in a draft stays, unlike an upload that nobody used.
+TOUCHSTONE_DRAFT_BYTES = env.int("TOUCHSTONE_DRAFT_BYTES", default=50 * 2**30)
 TOUCHSTONE_IMAGE_CHECKS_PER_DAY = env.int("TOUCHSTONE_IMAGE_CHECKS_PER_DAY", default=30)
 # Whether a submission may name an image of the node's own engine: for one machine whose people trust each other.
 TOUCHSTONE_LOCAL_IMAGES = env.bool("TOUCHSTONE_LOCAL_IMAGES", default=True)

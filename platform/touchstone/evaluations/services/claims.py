@@ -37,7 +37,7 @@ from touchstone.evaluations.models import Lane, Node, Run, RunEvent, RunStatus
 from touchstone.evaluations.services.nodes import node_seen
 from touchstone.evaluations.services.queueing import QUICK_BURST, first_waiting
 from touchstone.evaluations.services.runs import spec_of, validation_split
-from touchstone.evaluations.services.wanted import Surrogate, wanted_of
+from touchstone.evaluations.services.wanted import Surrogate, metric_versions, wanted_of
 from touchstone.evaluations.state import run_lock, run_transition
 
 _SALT = "touchstone.node-file"
@@ -72,11 +72,19 @@ def run_claim(*, node: Node, queue: str, kinds: Sequence[str], base_url: str = "
         row = run_transition(
             run=run, to=RunStatus.RUNNING, reason=f"Attempt {run.attempt + 1} on node {node.name}.",
             attempt=run.attempt + 1, node=node, started_at=moment, not_before=None, estimated_seconds=None,
-            environment={"claim": key}, **logs_begin(run=run),
+            environment={"claim": key}, **logs_begin(run=run), **_versions(run, spec),
             lease_until=moment + timedelta(seconds=settings.TOUCHSTONE_LEASE_SECONDS),
             deadline=moment + timedelta(seconds=_longest(run, spec)),
         )  # fmt: skip
         return run_spec(run=row, spec=spec, base_url=base_url)
+
+
+def _versions(run: Run, spec: CompetitionSpec) -> dict[str, Any]:
+    """What the results of this attempt will come from."""
+    return {
+        "competition_version": run.submission.phase.competition.version,
+        "metric_versions": metric_versions(metrics=spec.metrics),
+    }
 
 
 def _claimed(node: Node, key: str) -> Run | None:

@@ -20,7 +20,7 @@ from touchstone.core.clock import now
 from touchstone.evaluations.events import event_add
 from touchstone.evaluations.fitness import Capabilities, capabilities, fit_filter, lane_of, nodes_active, size_filter
 from touchstone.evaluations.models import Lane, Node, Run, RunStatus
-from touchstone.evaluations.shares import LET_THROUGH, turn_draw
+from touchstone.evaluations.shares import LET_THROUGH, priority_of, turn_draw
 from touchstone.evaluations.state import run_lock
 from touchstone.submissions.models import Submission
 
@@ -47,8 +47,9 @@ def needs_of(*, submission: Submission) -> dict[str, Any]:
 def place_of(*, run: Run) -> dict[str, Any]:
     """Priority, share, turn and charge for a run that enters its queue. Inside a transaction, with its row locked."""
     phase, share = run.submission.phase, run.share or run.submission.participation.user_id
-    drawn = turn_draw(run=run, share=share, priority=phase.priority, seconds=_cost(run, phase))
-    return {"priority": phase.priority, "share": share, **drawn}
+    priority = priority_of(run=run)
+    drawn = turn_draw(run=run, share=share, priority=priority, seconds=_cost(run, phase))
+    return {"priority": priority, "share": share, **drawn}
 
 
 def _cost(run: Run, phase: Phase) -> float:

@@ -130,7 +130,7 @@ def _shows_health(run: Run, result: RunResult) -> bool:
 def _score(run: Run, node: Node, result: RunResult, fields: dict[str, Any]) -> None:
     Result.objects.bulk_create(_row(run, i, r) for i, r in enumerate(result.results))
     row = run_transition(run=run, to=RunStatus.SCORED, reason="Scored.", verdict=Verdict.OK.value, **fields)
-    if row.submission.original_id is None:  # the run of a copy is no score
+    if row.submission.original_id is None and not row.submission.is_check:  # the runs of those are no scores
         entries_update(run=row)
     primary = {r.key: r.value for r in result.results[:50]}
     audit_append(

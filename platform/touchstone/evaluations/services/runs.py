@@ -12,14 +12,14 @@ from runners.spec.models import CompetitionSpec
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import Competition, DataSplit, Phase
-from touchstone.competitions.selectors import is_organiser
+from touchstone.competitions.selectors import is_member, is_organiser
 from touchstone.core.clock import now
 from touchstone.core.errors import NotAllowed
 from touchstone.core.tasks import nudge
 from touchstone.evaluations.events import event_add
-from touchstone.evaluations.models import Run, RunStatus
+from touchstone.evaluations.models import Rerun, Run, RunStatus
 from touchstone.evaluations.services.queueing import needs_of, place_of
-from touchstone.evaluations.state import FINAL, run_lock, run_transition
+from touchstone.evaluations.state import FINAL, run_lock, run_make_current, run_transition
 from touchstone.submissions.models import Submission
 
 
@@ -34,21 +34,29 @@ def validation_split(*, phase: Phase, spec: CompetitionSpec) -> DataSplit | None
     return None if name is None else DataSplit.objects.filter(competition=phase.competition, name=name).first()
 
 
-def run_receive(*, submission: Submission, share: int = 0) -> Run:
-    """Begin the run of a fresh submission, in the state received. Its check is due at once.
+def run_receive(*, submission: Submission, share: int = 0, again: Rerun | None = None) -> Run:
+    """Begin a run of a submission, in the state received. Its check is due at once.
 
-    `share`: key of the user whose turn it takes; 0: the participant's.
+    It counts from now on, but for one that evaluates a scored submission again: that counts once it is scored.
+    `share`: key of the user whose turn it takes; 0: the participant's. `again`: why there is one more; it has the seed
+    of the run before, so that only what was changed shows, and costs as much quota as that one did.
     """
     moment = now()
+    before = submission.run if again is not None else None
     run = Run.objects.create(
         submission=submission,
+        rerun=again,
         **needs_of(submission=submission),
         share=share,
         # One seed for all attempts: a second attempt must not get a second chance.
-        seed=secrets.randbits(48),
+        seed=secrets.randbits(48) if before is None else before.seed,
+        counts_quota=before is None or before.counts_quota,
         deadline=moment + timedelta(seconds=settings.TOUCHSTONE_NUDGE_SECONDS),
     )
-    event_add(run=run, kind="status", message="Received.", data={"to": str(RunStatus.RECEIVED)}, at=moment)
+    if before is None or before.status != RunStatus.SCORED:
+        run_make_current(run=run)
+    message = "Received." if again is None else f"Evaluated again by the organisers: {again.reason}"
+    event_add(run=run, kind="status", message=message, data={"to": str(RunStatus.RECEIVED)}, at=moment)
     return run
 
 
@@ -78,10 +86,13 @@ def run_cancel(*, run: Run, user: User) -> Run:
     """
     submission = run.submission
     competition = submission.phase.competition
-    if submission.participation.user_id != user.pk and not is_organiser(user=user, competition=competition):
+    own = is_member(user=user, participation=submission.participation)
+    if not own and not is_organiser(user=user, competition=competition):
         raise NotAllowed("Only the participant and the organisers can cancel a run.")
+    if run.rerun_id is not None and not is_organiser(user=user, competition=competition):
+        raise NotAllowed("The organisers have it evaluated again; only they can cancel that.")
     # No name: the history stays when an account is deleted, and the audit knows who it was.
-    who = "the participant" if submission.participation.user_id == user.pk else "an organiser"
+    who = "the participant" if own else "an organiser"
     with transaction.atomic():
         row = run_lock(run_id=run.pk)
         if row.status in FINAL or row.cancel_requested:

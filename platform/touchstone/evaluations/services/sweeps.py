@@ -9,15 +9,17 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from touchstone.core.clock import now
 from touchstone.core.tasks import nudge
 from touchstone.evaluations.models import Lane, Run, RunStatus
 from touchstone.evaluations.services.checks import check_retry, check_schedule
 from touchstone.evaluations.services.queueing import needs_of, passed_over
+from touchstone.evaluations.services.reruns import reruns_continue
 from touchstone.evaluations.services.results import platform_fault
 from touchstone.evaluations.state import OPEN, run_transition
+from touchstone.submissions.models import Submission
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,8 @@ class SweepReport:
     nudged: int = 0
     cancelled: int = 0
     let_through: int = 0
+    rerun: int = 0
+    pointed: int = 0
     failed: int = 0
 
 
@@ -48,13 +52,35 @@ def runs_sweep() -> SweepReport:
         except Exception:  # one bad row must not keep the others waiting
             log.exception("sweep.failed", run=str(run_id))
             report.failed += 1
-    try:
-        with transaction.atomic():
-            report.let_through = passed_over()
-    except Exception:  # the order of a queue is no reason to stop sweeping
-        log.exception("sweep.queue_failed")
-        report.failed += 1
+    _apart(report, _let_through, "sweep.queue_failed")
+    _apart(report, _reruns, "sweep.reruns_failed")
+    _apart(report, _point, "sweep.point_failed")
     return report
+
+
+def _apart(report: SweepReport, act: Callable[[SweepReport], None], event: str) -> None:
+    """What fails here is no reason to stop sweeping."""
+    try:
+        act(report)
+    except Exception:
+        log.exception(event)
+        report.failed += 1
+
+
+def _let_through(report: SweepReport) -> None:
+    with transaction.atomic():
+        report.let_through = passed_over()
+
+
+def _reruns(report: SweepReport) -> None:
+    report.rerun = reruns_continue()
+
+
+def _point(report: SweepReport) -> None:
+    """A server of the version before took these in, and does not point a submission at its run."""
+    first = Run.objects.filter(submission=OuterRef("pk")).order_by("created_at").values("pk")[:1]
+    lost = Submission.everything.filter(run=None, runs__isnull=False)
+    report.pointed = Submission.everything.filter(pk__in=lost.values("pk")).update(run=Subquery(first))
 
 
 def _sweep_one(run_id: object, due: Q, report: SweepReport) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
+
+from runners.spec.catalogue_file import catalogue
 from runners.spec.models import CompetitionSpec, MetricUse, SubmissionKind
 from touchstone.evaluations.models import Run
 
@@ -39,3 +45,16 @@ def wanted_of(*, run: Run, spec: CompetitionSpec) -> Wanted:
     named = {name for names in given if isinstance(names, list) for name in names}
     found = [item for item in run.submission.phase.competition.surrogates if item["name"] in named]
     return Wanted(spec.metrics, tuple(Surrogate(**item) for item in found))
+
+
+def metric_versions(*, metrics: Iterable[MetricUse]) -> dict[str, str]:
+    """For each metric, by its name in the results, a few digits that change when it is computed in another way: with
+    other parameters, or as the catalogue describes it now.
+    """
+    return {use.prefix: _digest(use.model_dump_json(), use.use) for use in metrics}
+
+
+@functools.lru_cache(maxsize=512)
+def _digest(use: str, name: str) -> str:
+    known = orjson.dumps(catalogue()["metrics"].get(name), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(use.encode() + b"\0" + known).hexdigest()[:8]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils import timezone
@@ -181,6 +183,15 @@ register.filter("count", present.count)
 register.filter("pillar", present.pillar)
 register.filter("direction", present.direction)
 register.filter("doubt_name", name_of)
+
+
+@register.filter
+def chart_options(options: dict[str, Any], name: str) -> SafeString:
+    """The options of a chart as a block of data, which no browser runs."""
+    # No script element: htmx takes those out of what it puts into a page.
+    return format_html(
+        '<div id="chart-{}-options" data-options="{}" hidden></div>', name, DjangoJSONEncoder().encode(options)
+    )
 
 
 @register.filter

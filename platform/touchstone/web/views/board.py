@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib.messages import get_messages
 from django.http import (
+    FileResponse,
     Http404,
     HttpRequest,
     HttpResponse,
@@ -22,35 +25,57 @@ from django.views.decorators.http import require_safe
 
 from touchstone.competitions.selectors import competition_get
 from touchstone.core.clock import now
-from touchstone.leaderboards.exports import csv_lines
+from touchstone.core.text import clean
+from touchstone.leaderboards.exports import csv_lines, parquet_file
+from touchstone.leaderboards.filters import ONLY, WHO
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.selectors import (
     board_blunt,
     board_hidden,
+    leaderboard_among,
     leaderboard_export_rows,
     leaderboard_get,
     leaderboard_page,
     leaderboards_of,
 )
-from touchstone.web import boards
+from touchstone.submissions.models import Submission
+from touchstone.web import board_query, boards
+from touchstone.web.forms import KINDS
 from touchstone.web.views.frame import Frame, context, frame
 from touchstone.web.views.support import page
 
 _LIMIT = 50
+#: What pages of boards look like comes from these.
+_LOOK = ("css/board.css", "css/chart.css", "css/tables.css", "css/parts.css", "js/app.js", "js/chart.js")
 
 
-def _query(request: HttpRequest) -> boards.Query:
+def query_of(request: HttpRequest) -> board_query.Query:
     get = request.GET
     cols = ",".join(key for part in get.getlist("cols") for key in part.split(",") if key)
-    return boards.Query(
-        sort=get.get("sort", "")[:300], q=get.get("q", "")[:100], cols=cols[:4000], after=get.get("after", "")[:400]
+    return board_query.Query(
+        sort=get.get("sort", "")[:300],
+        q=clean(get.get("q", "")[:100]),
+        cols=cols[:4000],
+        after=get.get("after", "")[:500],
+        kind=_one_of(get.get("kind", ""), Submission.Kind.values),
+        who=_one_of(get.get("who", ""), WHO),
+        only=_one_of(get.get("only", ""), ONLY),
     )
+
+
+def _one_of(value: str, known: Sequence[str]) -> str:
+    return value if value in known else ""
 
 
 def _etag(request: HttpRequest, board: Leaderboard, *extra: object) -> str:
     """Of what the answer is made of: the hour too, for pages show how long something still lasts, and the look."""
     hour = int(now().timestamp() // 3600)
-    look = (static("web/css/tables.css"), static("web/css/parts.css"), static("web/js/app.js"))
+    look = (
+        static("web/css/board.css"),
+        static("web/css/tables.css"),
+        static("web/css/parts.css"),
+        static("web/js/app.js"),
+    )
     parts = (look, board.pk, board.version, request.get_full_path(), request.user.pk, hour, get_language(), *extra)
     return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
@@ -86,12 +111,22 @@ def default_board(request: HttpRequest, slug: str) -> HttpResponse:
 def board(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """The page. Sorting, search, columns and place are in the address."""
     shown = frame(request, slug)
-    found = leaderboard_get(competition=shown.competition, phase=phase, board=board)
+    every = list(leaderboards_of(competition=shown.competition))
+    found = leaderboard_among(every, shown.competition, phase=phase, board=board)
+    return tagged_page(
+        request, shown, found,
+        lambda: render(request, "web/competition/leaderboard.html", _context(request, shown, found, every)),
+    )  # fmt: skip
+
+
+def tagged_page(
+    request: HttpRequest, shown: Frame, found: Leaderboard, answer: Callable[[], HttpResponseBase]
+) -> HttpResponseBase:
+    """A page made of a board and its frame: 304 while neither has changed."""
     etag = _etag(request, found, shown.competition.updated_at, shown.state, _who(shown))
     if _unchanged(request, etag) and not get_messages(request):
         return HttpResponseNotModified(headers={"ETag": etag, "Cache-Control": "private, no-cache"})
-    response = render(request, "web/competition/leaderboard.html", _context(request, shown, found))
-    return _tagged(response, etag)
+    return _tagged(answer(), etag)
 
 
 def _who(shown: Frame) -> tuple[object, ...]:
@@ -105,36 +140,47 @@ def _shown(request: HttpRequest, board: Leaderboard) -> tuple[object, ...]:
     return board_hidden(**seen), board_blunt(**seen), board.phase.competition.version
 
 
-def _context(request: HttpRequest, shown: Frame, found: Leaderboard) -> dict[str, Any]:
-    query = _query(request)
+def _context(request: HttpRequest, shown: Frame, found: Leaderboard, every: list[Leaderboard]) -> dict[str, Any]:
+    query = query_of(request)
     result = leaderboard_page(
         leaderboard=found,
         user=request.user,
         sort=query.sort,
-        q=query.q,
         cols=query.cols,
         after=query.after,
         limit=_LIMIT,
+        filters=query.filters,
+        own=shown.participation.pk if shown.participation else 0,
     )
+    heads = boards.headers(result, query)
     return context(
         shown,
         "leaderboard",
         board=found,
-        all_boards=list(leaderboards_of(competition=shown.competition)),
+        all_boards=every,
         page=result,
         query=query,
-        headers=boards.headers(result, query),
+        headers=heads,
+        spans=boards.spans(heads),
         rows=boards.rows(result, query),
-        plot=boards.plot(result) if query.sort in ("", "rank") else None,
+        plot=boards.plot(result) if not query.after and query.sort in ("", "rank") else None,
         picker=[] if result.hidden else boards.picker(result),
         gates=found.spec.get("gates", []),
+        kinds=[(kind, KINDS[kind].title) for kind in shown.competition.spec["submission"]["kinds"]],
+        who=board_query.WHO_TEXTS,
+        only=board_query.ONLY_TEXTS,
+        carried=query.others("q", "kind", "who", "only"),
+        carried_cols=query.others("cols"),
+        total=boards.total_text(result),
+        share_query=query.url(),
+        withdrawn=[{**item, "at": datetime.fromisoformat(item["at"])} for item in result.withdrawn],
         rank_url=query.url(sort="-rank" if query.sort in ("", "rank") else ""),
         name_url=query.url(sort="-participant" if query.sort == "participant" else "participant"),
         submitted_url=query.url(sort="submitted" if query.sort == "-submitted" else "-submitted"),
         submissions_url=query.url(sort="submissions" if query.sort == "-submissions" else "-submissions"),
         next_url=f"{query.url()}&after={result.next}" if result.next else "",
         first_url=query.url() if query.after else "",
-        plain_url=query.url(q=""),
+        plain_url=query.url(q="", kind="", who="", only=""),
         default_cols_url=query.url(cols=""),
     )
 
@@ -164,3 +210,20 @@ def board_json(request: HttpRequest, slug: str, phase: str, board: str) -> HttpR
     rows = leaderboard_export_rows(leaderboard=found, user=request.user)
     body = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version, "rows": list(rows)}
     return _tagged(JsonResponse(body), etag)
+
+
+@page
+@require_safe
+def board_parquet(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
+    """The same as a Parquet file, with the types of the columns."""
+    found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
+    etag = _etag(request, found, *_shown(request, found))
+    if _unchanged(request, etag):
+        return HttpResponseNotModified(headers={"ETag": etag})
+    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
+    told = {"competition": slug, "phase": phase, "leaderboard": board, "version": str(found.version)}
+    response = FileResponse(
+        parquet_file(rows, told=told), as_attachment=True, filename=f"{slug}-{phase}-{board}.parquet",
+        content_type="application/vnd.apache.parquet",
+    )  # fmt: skip
+    return _tagged(response, etag)

@@ -11,12 +11,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from touchstone.competitions.access import domains_asked, needs_approval
+from touchstone.competitions.models import Participation
 from touchstone.competitions.selectors import page_get
 from touchstone.competitions.services import participation_join
+from touchstone.competitions.teams import team_limit
 from touchstone.core.errors import UserError
 from touchstone.web import present
 from touchstone.web.forms import KINDS, JoinForm, add_problem
 from touchstone.web.metrics import metric_groups
+from touchstone.web.news import news
+from touchstone.web.standing import standing_of
 from touchstone.web.views.frame import context, frame, submit_command
 from touchstone.web.views.support import page as error_page
 
@@ -30,6 +35,8 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "concepts": spec.get("concepts", []),
         "kinds": [KINDS[kind] for kind in spec["submission"]["kinds"]],
         "command": submit_command(shown),
+        **news(shown, request.user),
+        "standing": standing_of(shown, request.user),
     }
     return render(request, "web/competition/overview.html", context(shown, "overview", **extra))
 
@@ -77,7 +84,7 @@ def page(request: HttpRequest, slug: str, page: str) -> HttpResponse:
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """The terms, and the form that accepts them. One joins once."""
     shown = frame(request, slug)
-    if shown.participation is not None:
+    if shown.joined is not None:
         messages.info(request, _("You have joined already."))
         return redirect("web:submit", slug)
     if request.method == "POST" and not request.user.is_authenticated:
@@ -85,11 +92,21 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
     form = JoinForm(request.POST or None, initial={"display_name": request.user.get_username()})
     if request.method == "POST" and form.is_valid():
         try:
-            participation_join(competition=shown.competition, user=request.user, **form.cleaned_data)
+            made = participation_join(competition=shown.competition, user=request.user, **form.cleaned_data)
         except UserError as error:
             add_problem(form, error)
         else:
+            if made.status == Participation.Status.PENDING:
+                messages.success(request, _("You have asked to take part. The organisers decide; this page says when."))
+                return redirect("web:competition", slug)
             messages.success(request, _("You have joined. Here you can submit."))
             return redirect("web:submit", slug)
     status = 422 if form.is_bound else 200
-    return render(request, "web/competition/join.html", context(shown, "join", form=form), status=status)
+    extra = {
+        "form": form,
+        "approval": needs_approval(competition=shown.competition),
+        "domains": domains_asked(competition=shown.competition),
+        "resources": _resources(shown.competition.spec["submission"]),
+        "team_limit": team_limit(competition=shown.competition),
+    }
+    return render(request, "web/competition/join.html", context(shown, "join", **extra), status=status)

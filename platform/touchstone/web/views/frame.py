@@ -22,6 +22,12 @@ class PhaseItem:
     phase: Phase
     state: str
     feedback: str
+    is_final: bool = False
+
+    @property
+    def takes(self) -> bool:
+        """Whether it takes submissions now."""
+        return self.state == "open" and not self.is_final and self.phase.frozen_at is None
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Frame:
-    """A competition as one person sees it."""
+    """A competition as one person sees it. `joined`: their participant in any state, `participation`: an active one."""
 
     competition: Competition
     phases: list[PhaseItem]
@@ -43,6 +49,7 @@ class Frame:
     organiser: bool
     participation: Participation | None
     tabs: list[Tab]
+    joined: Participation | None = None
 
 
 def phase_state(phase: Phase, *, at: datetime) -> str:
@@ -74,11 +81,16 @@ def _tabs(competition: Competition, participation: Participation | None, organis
         ("phases", _("Phases"), "web:phases"),
         ("rules", _("Rules"), "web:rules"),
         ("leaderboard", _("Leaderboard"), "web:leaderboard"),
+        ("announcements", _("Announcements"), "web:announcements"),
     ]
     if participation or organiser:
         named.append(("submissions", _("My submissions"), "web:submissions"))
+    if participation:
+        named.append(("team", _("My participation"), "web:team"))
     if organiser and set(competition.spec["submission"]["kinds"]) - {"predictions"}:
         named.append(("transfer", _("Transfer"), "web:matrices"))
+    if organiser:
+        named.append(("manage", _("Manage"), "web:manage"))
     tabs = [Tab(key, title, reverse(name, args=[slug])) for key, title, name in named]
     pages = [page for page in competition.pages if page["slug"] not in _OWN_PAGES]
     tabs += [Tab(f"p-{p['slug']}", p["title"], reverse("web:page", args=[slug, p["slug"]])) for p in pages]
@@ -100,20 +112,27 @@ def frame(request: HttpRequest, slug: str) -> Frame:
     competition = selectors.competition_get(user=user, slug=slug)
     at = now()
     phases = [
-        PhaseItem(phase, phase_state(phase, at=at), feedback_text(phase.feedback))
+        PhaseItem(
+            phase,
+            phase_state(phase, at=at),
+            feedback_text(selectors.feedback_of(phase=phase)),
+            is_final=selectors.phase_finalists(phase=phase) is not None,
+        )
         for phase in competition.phases.select_related("split")
     ]
     organiser = selectors.is_organiser(user=user, competition=competition)
-    participation = selectors.participation_get(user=user, competition=competition)
+    joined = selectors.participation_of(user=user, competition=competition)
+    participation = joined if joined is not None and joined.status == Participation.Status.ACTIVE else None
     return Frame(
         competition=competition,
         phases=phases,
-        current=next((item.phase for item in phases if item.state == "open"), None),
+        current=next((item.phase for item in phases if item.state == "open" and not item.is_final), None),
         next=next((item.phase for item in phases if item.state == "upcoming"), None),
         state=overall_state(phases),
         organiser=organiser,
         participation=participation,
         tabs=_tabs(competition, participation, organiser),
+        joined=joined,
     )
 
 

@@ -14,6 +14,7 @@ from touchstone.competitions.services import BundleError, competition_import
 from touchstone.core.errors import UserError
 from touchstone.web.forms import BundleForm, add_problem
 from touchstone.web.views.support import form_answer, go_to
+from touchstone.web.views.wizard.start import new_context
 
 _WHOLE, _PART = "web/organise/new.html", "web/organise/_bundle_form.html"
 
@@ -23,7 +24,7 @@ _WHOLE, _PART = "web/organise/new.html", "web/organise/_bundle_form.html"
 def competition_new(request: HttpRequest) -> HttpResponse:
     """Import a bundle, or list every defect it has."""
     if request.method != "POST":
-        return render(request, _WHOLE, {"nav": "new", "form": BundleForm()})
+        return render(request, _WHOLE, new_context(request))
     defects: list[object] = []
     form = BundleForm(request.POST, request.FILES)
     if form.is_valid():
@@ -38,7 +39,7 @@ def competition_new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _outcome(outcome.created, outcome.changed) % {"title": outcome.competition.title})
             return go_to(request, reverse("web:competition", args=[outcome.competition.slug]))
-    context = {"nav": "new", "form": form, "defects": defects}
+    context = new_context(request, form=form, defects=defects)
     return form_answer(request, whole=_WHOLE, part=_PART, context=context)
 
 

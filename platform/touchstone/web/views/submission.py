@@ -14,20 +14,25 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from touchstone.competitions.selectors import is_organiser
+from touchstone.competitions.selectors import is_member, is_organiser
 from touchstone.evaluations.following import Place
 from touchstone.evaluations.models import RunEvent
 from touchstone.evaluations.selectors import RunView, run_view
 from touchstone.evaluations.services import run_cancel
 from touchstone.submissions.models import Submission
+from touchstone.submissions.own import Final, finals_of
 from touchstone.submissions.selectors import submission_get
 from touchstone.web import present
+from touchstone.web.charts.results import pictures_of
+from touchstone.web.earlier import beside
+from touchstone.web.failures import log_end, verdict_help
 from touchstone.web.forms import KINDS
 from touchstone.web.scores import score_groups
 from touchstone.web.views.support import page
 
 #: Lines of the history that are shown; progress and log lines have places of their own.
 _TIMELINE = frozenset({"status", "stage", "note"})
+_MOST_PICTURES = 24
 _STEPS = {"rejected": "bad", "failed": "bad", "cancelled": "done", "scored": "good"}
 
 
@@ -77,6 +82,11 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "competition": competition,
         "organiser": is_organiser(user=request.user, competition=competition),
         "groups": score_groups(view.results),
+        "pictures": [chart for result in view.results for chart in pictures_of(result)][:_MOST_PICTURES],
+        "log_end": log_end(view),
+        "verdict_help": verdict_help(submission.run.verdict),
+        "own": is_member(user=request.user, participation=submission.participation),
+        "final": _final(submission),
         "timeline": _timeline(view.events),
         "progress": progress if view.status == "running" else None,
         "stages": _stages(submission.run.stages),
@@ -86,6 +96,15 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "place": str(Place(view.events[-1].sequence if view.events else 0, place)),
         "logs_version": f"{view.attempt}.{place.epoch}.{place.sample}.{place.run}",
     }
+
+
+def _final(submission: Submission) -> Final | None:
+    """The phase that it may be chosen for now, or taken back from."""
+    eligible = submission.run.status == "scored" and submission.withdrawn_at is None
+    if not eligible and submission.chosen_at is None:
+        return None
+    finals = finals_of(competition=submission.phase.competition)
+    return next((final for final in finals if final.of == submission.phase.slug and final.is_open), None)
 
 
 def _log_parts(view: RunView) -> list[dict[str, Any]]:
@@ -106,7 +125,11 @@ def _log_parts(view: RunView) -> list[dict[str, Any]]:
 def submission(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The page; while the run is not final it follows its stream, or asks `state` and `logs` every two seconds."""
     found = submission_get(user=request.user, id=pk)
-    return render(request, "web/submission/detail.html", _context(request, found))
+    return render(
+        request,
+        "web/submission/detail.html",
+        {**_context(request, found), **beside(submission=found, user=request.user)},
+    )
 
 
 @never_cache

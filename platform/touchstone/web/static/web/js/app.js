@@ -37,8 +37,9 @@ const showFile = (zone) => {
     event.preventDefault();
     zone.classList.toggle("drop-over", kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files.length) {
-      zone.querySelector("input[type=file]").files = event.dataTransfer.files;
-      showFile(zone);
+      const input = zone.querySelector("input[type=file]");
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
     }
   });
 });

@@ -1,0 +1,16 @@
+"""Tasks of drafts: each fetches by id and calls one service."""
+
+from __future__ import annotations
+
+from touchstone.core.tasks import durable_task
+from touchstone.drafts.inspections import inspection_run, inspections_sweep
+
+
+@durable_task("touchstone.data_inspect")
+def data_inspect_task(draft_id: str) -> None:
+    inspection_run(draft_id=draft_id)
+
+
+@durable_task("touchstone.data_inspect_sweep", retries=0)
+def data_inspect_sweep_task() -> None:
+    inspections_sweep()

@@ -1,0 +1,1 @@
+"""What organisers run a competition with."""

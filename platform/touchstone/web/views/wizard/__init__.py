@@ -1,0 +1,1 @@
+"""The wizard that writes a competition, a view for each step."""

@@ -1,0 +1,1 @@
+"""The pictures of the documentation, taken from seeded data: `make screenshots`."""
