@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make test` needs beside Python packages: a Docker engine with gVisor and Compose, a registry,
-# debootstrap (base image), Slurm, Redis, Chromium and python3-venv. As root on Debian or Ubuntu it installs what is missing; elsewhere it
+# debootstrap (base image), Slurm, Redis, Chromium, Pango and python3-venv. As root on Debian or Ubuntu it installs what is missing; elsewhere it
 # says what is missing and goes on: the tests that need it then say so.
 set -euo pipefail
 
@@ -23,6 +23,7 @@ need ip iproute2
 need gcc gcc
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
+[ -n "$(ldconfig -p 2>/dev/null | grep -F libpangoft2-1.0)" ] || missing+=(libpango-1.0-0 libpangoft2-1.0-0) # reports as PDF
 [ -d .venv ] || python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 
 [ ${#missing[@]} -eq 0 ] && exit 0
