@@ -210,7 +210,7 @@ def _python(client: APIClient, name: str) -> None:
         with tempfile.TemporaryFile() as spool:
             context(recipe, build_runtime._package_files(packages, skipped=_SKIPPED), spool)
             say(f"copying {spool.tell() / 1e6:.0f} MB of packages")
-            build(client, spool, tag=tag, inputs=wanted)
+            build(client, spool, tag=tag, inputs=wanted, network="host" if web else "none")  # for apt-get
     files = _web_files() if web else _node_files()
     _make(client, f"touchstone/{name}:1", code, files, _id(client, tag))
 

@@ -16,7 +16,7 @@ _PAUSE = 0.02
 _GONE, _NOT_RUNNING = 404, 409
 _ENDED = (128 + 9, 128 + 15)
 #: Seconds that the daemon may take to tell of a kill for memory, on a busy host.
-_LATE_EVENT = 5.0
+_LATE_EVENT = 15.0
 #: Share of the limit that the peak of a container reaches which the kernel killed for its memory.
 _NEAR = 0.95
 #: Seconds that a killed process may stay a zombie: gVisor's supervisor reaps late on a busy host.

@@ -173,7 +173,7 @@ class DataSpec(SpecModel):
 class AttributeSpec(SpecModel):
     """A column of the splits' attributes. `privileged` is compared with `unprivileged` (default: every other value)."""
 
-    privileged: str
+    privileged: str = Field(min_length=1)
     unprivileged: tuple[str, ...] = ()
     protected: bool = True
     minimum: int = Field(30, ge=1, description="Groups with fewer items get the state too_few.")

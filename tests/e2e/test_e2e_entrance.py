@@ -43,6 +43,7 @@ def test_a_passkey_is_added_and_opens_the_account(open_page) -> None:
     page.get_by_label("Name").fill("laptop")
     page.get_by_label("Passwordless").check()
     page.get_by_role("button", name="Add").click()
+    page.wait_for_url(lambda url: not url.endswith("/add/"))  # it is stored when its page is left
     page.goto("/2fa/webauthn/")
     expect(page.get_by_text("laptop")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()

@@ -55,7 +55,7 @@ def input_proposal(splits: Splits) -> dict[str, Any] | None:
 
 
 def attributes_proposal(splits: Splits) -> dict[str, dict[str, Any]]:
-    """An entry for each column that can be one: the largest group as the one that others are compared with."""
+    """An entry for each column that can be one. `privileged` is left open, as `favourable` is: only people know it."""
     sums: dict[str, Counter[str]] = {}
     for facts in splits.values():
         for name, counts in facts["attributes"].items():
@@ -63,7 +63,7 @@ def attributes_proposal(splits: Splits) -> dict[str, dict[str, Any]]:
             for value, count in counts["values"]:
                 held[str(value)] += int(count)
     return {
-        name: {"privileged": counts.most_common(1)[0][0], "protected": True, "minimum": 30}
+        name: {"privileged": "", "protected": True, "minimum": 30}
         for name, counts in sums.items()
         if _NAME.fullmatch(name) and 1 < len(counts) < _MOST_VALUES
     }

@@ -177,12 +177,14 @@ def _row(
 ) -> AttributeRow:
     place, entry = f"attributes.{name}", declared.get(name) or {}
     counts = values_found(splits, name)
-    privileged = str(entry.get("privileged") or next(iter(counts), ""))
+    privileged = str(entry.get("privileged") or "")
     compared = [str(value) for value in entry.get("unprivileged") or []]
     minimum = entry.get("minimum", 30)
     choices = [(value, f"{value} ({_items(count)})") for value, count in counts.items()]
     if privileged and privileged not in counts:
         choices.append((privileged, privileged))
+    if choices and not privileged:
+        choices.insert(0, ("", _("Choose a value")))
 
     def made(key: str, label: str, value: Any, **more: Any) -> Input:
         return Input(f"{place}.{key}", label, value, errors=errors_at(defects, f"{place}.{key}"), **more)

@@ -27,6 +27,7 @@ from touchstone.leaderboards.selectors import (
     leaderboards_of,
 )
 from touchstone.web import present
+from touchstone.web.boards import rank_text
 from touchstone.web.metrics import metric_groups
 from touchstone.web.report.pictures import Dot, dots
 from touchstone.web.report.words import Measured, apart, comparison, sentence
@@ -139,7 +140,7 @@ def _ranks(rows: Rows, rank_by: str) -> list[dict[str, Any]]:
     for row, measured in rows:
         one = _find(measured, rank_by)
         found.append({
-            "rank": row["rank"], "name": _name(row), "value": present.number(one.value) if one else "–",
+            "rank": rank_text(row), "name": _name(row), "value": present.number(one.value) if one else "–",
             "interval": present.interval_text(one.low, one.high) if one else "", "why": row["unranked"],
             "sent": row["n_submissions"],
         })  # fmt: skip
