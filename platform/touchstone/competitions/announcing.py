@@ -163,5 +163,5 @@ def _send(announcement_id: object, user: User) -> None:
     body = f"{row.markdown}\n\n--\n{name}: {address}\n"
     try:
         EmailMessage(f"{name}: {title}", body, to=[user.email]).send()
-    except Exception as error:  # one address that is refused must not keep the others waiting
+    except OSError as error:  # smtplib's too: one address that is refused must not keep the others waiting
         log.warning("announcement.mail_failed", announcement=row.pk, user=user.pk, error=type(error).__name__)

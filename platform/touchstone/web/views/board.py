@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,8 @@ from touchstone.web import board_query, boards
 from touchstone.web.forms import KINDS
 from touchstone.web.views.frame import Frame, context, frame
 from touchstone.web.views.support import page
+
+Rows = Iterator[dict[str, Any]]
 
 _LIMIT = 50
 #: What pages of boards look like comes from these.
@@ -185,45 +187,52 @@ def _context(request: HttpRequest, shown: Frame, found: Leaderboard, every: list
     )
 
 
-@page
-@require_safe
-def board_csv(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
-    """All entries with raw numbers."""
+def _exported(
+    request: HttpRequest, slug: str, phase: str, board: str, made: Callable[[Leaderboard, Rows], HttpResponseBase]
+) -> HttpResponseBase:
+    """What `made` makes of all entries; 304 where whoever asks has it already."""
     found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
     etag = _etag(request, found, *_shown(request, found))
     if _unchanged(request, etag):
         return HttpResponseNotModified(headers={"ETag": etag})
-    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
-    response = StreamingHttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{slug}-{phase}-{board}.csv"'
-    return _tagged(response, etag)
+    return _tagged(made(found, leaderboard_export_rows(leaderboard=found, user=request.user)), etag)
+
+
+@page
+@require_safe
+def board_csv(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
+    """All entries with raw numbers."""
+
+    def made(_: Leaderboard, rows: Rows) -> HttpResponseBase:
+        response = StreamingHttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{slug}-{phase}-{board}.csv"'
+        return response
+
+    return _exported(request, slug, phase, board, made)
 
 
 @page
 @require_safe
 def board_json(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """The same as JSON, with the version of the board."""
-    found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
-    etag = _etag(request, found, *_shown(request, found))
-    if _unchanged(request, etag):
-        return HttpResponseNotModified(headers={"ETag": etag})
-    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
-    body = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version, "rows": list(rows)}
-    return _tagged(JsonResponse(body), etag)
+
+    def made(found: Leaderboard, rows: Rows) -> HttpResponseBase:
+        head = {"competition": slug, "phase": phase, "leaderboard": board, "version": found.version}
+        return JsonResponse({**head, "rows": list(rows)})
+
+    return _exported(request, slug, phase, board, made)
 
 
 @page
 @require_safe
 def board_parquet(request: HttpRequest, slug: str, phase: str, board: str) -> HttpResponseBase:
     """The same as a Parquet file, with the types of the columns."""
-    found = leaderboard_get(competition=competition_get(user=request.user, slug=slug), phase=phase, board=board)
-    etag = _etag(request, found, *_shown(request, found))
-    if _unchanged(request, etag):
-        return HttpResponseNotModified(headers={"ETag": etag})
-    rows = leaderboard_export_rows(leaderboard=found, user=request.user)
-    told = {"competition": slug, "phase": phase, "leaderboard": board, "version": str(found.version)}
-    response = FileResponse(
-        parquet_file(rows, told=told), as_attachment=True, filename=f"{slug}-{phase}-{board}.parquet",
-        content_type="application/vnd.apache.parquet",
-    )  # fmt: skip
-    return _tagged(response, etag)
+
+    def made(found: Leaderboard, rows: Rows) -> HttpResponseBase:
+        told = {"competition": slug, "phase": phase, "leaderboard": board, "version": str(found.version)}
+        return FileResponse(
+            parquet_file(rows, told=told), as_attachment=True, filename=f"{slug}-{phase}-{board}.parquet",
+            content_type="application/vnd.apache.parquet",
+        )  # fmt: skip
+
+    return _exported(request, slug, phase, board, made)
