@@ -96,6 +96,8 @@ def _pages(board: Any) -> dict[str, Callable[[], dict[str, float]]]:
         "web_signed_in": lambda: _ask(member, web),
         "web_next_page": lambda: _ask(anonymous, second),
         "web_by_another_column": lambda: _ask(anonymous, f"{web}?sort=-{other}"),
+        "web_of_one_kind": lambda: _ask(anonymous, f"{web}?kind=predictions"),
+        "web_searched": lambda: _ask(anonymous, f"{web}?q=-0001"),
         "web_not_modified": lambda: _ask(anonymous, web, status=304, headers={"If-None-Match": tag}),
         "api": lambda: _ask(anonymous, api),
     }

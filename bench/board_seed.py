@@ -1,7 +1,8 @@
-"""A competition with many submissions, written past the services by COPY. For a scratch database only.
+"""A competition with many submissions, written past the services in a few statements. For a scratch database only.
 
 Rows are what the services would have written: 85 of 100 submissions scored, best run of each participant kept as its
-entry, ranked by the platform's own `rank`.
+entry, ranked by the platform's own `rank`, and an event of the board's history for each score. Only the steps of
+single runs (`RunEvent`) are left out.
 """
 
 from __future__ import annotations
@@ -9,34 +10,58 @@ from __future__ import annotations
 import json
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from django.db import connection
 
+from bench.bulk import copy_rows, loading, rows_like
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Competition, Member, Participation
 from touchstone.competitions.services import competition_import
-from touchstone.evaluations.models import Result
-from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry
+from touchstone.evaluations.models import Result, Run
+from touchstone.leaderboards.models import Leaderboard, LeaderboardEntry, LeaderboardEvent
 from touchstone.leaderboards.ranking import columns_offered, rank
+from touchstone.submissions.models import Submission
 
-#: Key, metric, direction, and how a quality between 0 and 1 becomes a value.
+Numbers = np.ndarray[Any, Any]
+
+#: Key, metric, direction, and the value of a quality between 0 and 1: the first number and so many times the second.
+#: The board ranks by the first.
 _METRICS = (
-    ("performance.balanced_accuracy", "performance.balanced_accuracy", "maximise", lambda q: 0.5 + 0.25 * q),
-    ("performance.accuracy", "performance.accuracy", "maximise", lambda q: 0.52 + 0.25 * q),
-    ("performance.log_loss", "performance.log_loss", "minimise", lambda q: 0.75 - 0.2 * q),
-    ("fairness.statistical_parity_difference[sex]", "fairness.statistical_parity_difference", "zero",
-     lambda q: 0.1 - 0.3 * q),
-    ("fairness.disparate_impact[sex]", "fairness.disparate_impact", "one", lambda q: 1.3 - 0.8 * q),
-)  # fmt: skip
+    ("performance.balanced_accuracy", "performance.balanced_accuracy", "maximise", 0.5, 0.25),
+    ("performance.accuracy", "performance.accuracy", "maximise", 0.52, 0.25),
+    ("performance.log_loss", "performance.log_loss", "minimise", 0.75, -0.2),
+    ("fairness.statistical_parity_difference[sex]", "fairness.statistical_parity_difference", "zero", 0.1, -0.3),
+    ("fairness.disparate_impact[sex]", "fairness.disparate_impact", "one", 1.3, -0.8),
+)
+_HALF = 0.01  # of each interval
+_ITEMS = 1000
 _PER_PARTICIPANT = 10
 _SCORED = 0.85
 _BEGIN = datetime(2026, 2, 1, tzinfo=UTC)
+_STEP = timedelta(seconds=7)
+#: What the other tables are made from: submission `n` by `participation`, its keys, its quality, and when it was sent.
+_SEEDED = """
+CREATE TEMPORARY TABLE seeded (
+  n int, participation bigint, run uuid, submission uuid, quality float8, good boolean, at timestamptz)
+"""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What was sent, a place a submission: index of the participant, quality, whether it was scored, key of its run."""
+
+    whose: Numbers
+    quality: Numbers
+    good: Numbers
+    runs: list[uuid.UUID]
 
 
 def seed(size: int) -> Leaderboard:
@@ -45,18 +70,21 @@ def seed(size: int) -> Leaderboard:
     board = Leaderboard.objects.select_related("phase__competition").get(competition=competition)
     people = _people(competition, max(2, size // _PER_PARTICIPANT))
     rng = np.random.default_rng(size)
-    whose = _whose(rng, size, len(people))
-    quality = np.clip(rng.normal(0.5, 0.15, size), 0, 1)
-    scored = rng.random(size) < _SCORED
-    runs = [uuid.UUID(bytes=rng.bytes(16)) for _ in range(size)]
-    with connection.cursor() as cursor:
-        # The rows fit together by construction; checking each foreign key would double the time.
-        cursor.execute("SET session_replication_role = replica")
-        _copy(cursor, "submissions_submission", _submissions(board, people, whose, runs))
-        _copy(cursor, "evaluations_run", _runs(runs, scored))
-        _copy(cursor, "evaluations_result", _results(runs, quality, scored))
-        cursor.execute("SET session_replication_role = DEFAULT")
-    _entries(board, people, whose, quality, scored, runs)
+    sent = _Sent(
+        whose=_whose(rng, size, len(people)), quality=np.clip(rng.normal(0.5, 0.15, size), 0, 1).round(9),
+        good=rng.random(size) < _SCORED, runs=[uuid.UUID(bytes=rng.bytes(16)) for _ in range(size)],
+    )  # fmt: skip
+    with loading([Submission, Run, Result, LeaderboardEvent, LeaderboardEntry]) as cursor:
+        cursor.execute(_SEEDED)
+        columns = ("n", "participation", "run", "submission", "quality", "good", "at")
+        copy_rows(cursor, "seeded", columns, _rows(sent, people))
+        cursor.execute("ANALYZE seeded")
+        _submissions(cursor, board)
+        _results(cursor)
+        _events(cursor, board)
+        _entries(cursor, board, people, sent)
+        cursor.execute("DROP TABLE seeded")
+        cursor.execute("ANALYZE")
     Leaderboard.objects.filter(pk=board.pk).update(version=size)
     return Leaderboard.objects.select_related("phase__competition", "competition").get(pk=board.pk)
 
@@ -89,120 +117,127 @@ def _bundle(folder: Path, slug: str) -> Path:
     return folder
 
 
-def _people(competition: Competition, count: int) -> list[Participation]:
-    names = [f"{competition.slug}-{number:05d}" for number in range(count)]
-    users = User.objects.bulk_create(
-        [User(username=name, email=f"{name}@bench.invalid", password="!") for name in names], batch_size=2000
-    )
-    made = Participation.objects.bulk_create(
-        [Participation(competition=competition, user=user, display_name=user.username) for user in users],
-        batch_size=2000,
-    )
-    Member.objects.bulk_create(
-        [Member(competition=competition, participation=each, user_id=each.user_id) for each in made], batch_size=2000
-    )
-    return made
+def _people(competition: Competition, count: int) -> list[int]:
+    """Users, each a participant of their own; the keys of the participations."""
+    slug = competition.slug
+    name = f"'{slug}-' || lpad(k::text, 5, '0')"
+    mine = f"accounts_user u WHERE u.username LIKE '{slug}-%%' AND u.username <> '{slug}-owner' ORDER BY u.id"
+    joined = f"competitions_participation p WHERE p.competition_id = {competition.pk} ORDER BY p.id"
+    with connection.cursor() as cursor:
+        rows_like(
+            cursor, User(password="!"), source=f"generate_series(0, {count - 1}) k",
+            values={"username": name, "email": f"{name} || '@bench.invalid'"},
+        )  # fmt: skip
+        rows_like(
+            cursor, Participation(competition=competition), source=mine,
+            values={"user_id": "u.id", "display_name": "u.username"},
+        )  # fmt: skip
+        rows_like(
+            cursor, Member(competition=competition), source=joined,
+            values={"participation_id": "p.id", "user_id": "p.user_id"},
+        )  # fmt: skip
+    return list(Participation.objects.filter(competition=competition).order_by("pk").values_list("pk", flat=True))
 
 
-def _whose(rng: np.random.Generator, size: int, people: int) -> np.ndarray[Any, Any]:
+def _whose(rng: np.random.Generator, size: int, people: int) -> Numbers:
     """Index of the participant of each submission: everybody has one, the rest fall as 1/sqrt(place)."""
     weights = 1 / np.sqrt(np.arange(1, people + 1))
     rest = rng.choice(people, size - people, p=weights / weights.sum())
     return rng.permutation(np.concatenate([np.arange(people), rest]))
 
 
+def _rows(sent: _Sent, people: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """The rows of `seeded`."""
+    for number, run in enumerate(sent.runs):
+        person, quality, good = people[sent.whose[number]], float(sent.quality[number]), bool(sent.good[number])
+        yield number, person, run, uuid.UUID(int=run.int ^ 1), quality, good, _moment(number)
+
+
 def _moment(number: int) -> datetime:
-    return _BEGIN + timedelta(seconds=7 * number)
+    return _BEGIN + _STEP * number
 
 
-def _submissions(
-    board: Leaderboard, people: Sequence[Participation], whose: Iterable[int], runs: Sequence[uuid.UUID]
-) -> Iterator[dict[str, Any]]:
-    for number, (person, run) in enumerate(zip(whose, runs, strict=True)):
-        yield {
-            "id": _submission_id(run), "participation_id": people[person].pk, "phase_id": board.phase_id,
-            "run_id": run, "kind": "predictions",
-            "files": "[]", "image": "", "message": "", "source": "api", "idempotency_key": "",
-            "created_at": _moment(number),
-        }  # fmt: skip
+def _submissions(cursor: Any, board: Leaderboard) -> None:
+    """Each with its run."""
+    rows_like(
+        cursor, Submission(phase_id=board.phase_id, kind="predictions"), source="seeded s ORDER BY s.n",
+        values={"id": "s.submission", "participation_id": "s.participation", "run_id": "s.run", "created_at": "s.at"},
+    )  # fmt: skip
+    moments = dict.fromkeys(("created_at", "queued_at", "started_at", "finished_at"), "s.at")
+    outcome = {
+        "status": "CASE WHEN s.good THEN 'scored' ELSE 'failed' END",
+        "verdict": "CASE WHEN s.good THEN 'ok' ELSE 'timeout' END",
+    }
+    keys = {"id": "s.run", "submission_id": "s.submission", "seed": "s.n"}
+    like = Run(attempt=1, checks=1, stages={})
+    rows_like(cursor, like, source="seeded s ORDER BY s.n", values=keys | outcome | moments)
 
 
-def _submission_id(run: uuid.UUID) -> uuid.UUID:
-    return uuid.UUID(int=run.int ^ 1)
+def _results(cursor: Any) -> None:
+    """The values of scored runs; those of one run lie side by side, as they are written together."""
+    known = ", ".join(
+        f"({position}, '{key}', '{metric}', '{direction}', {first!r}::float8, {times!r}::float8)"
+        for position, (key, metric, direction, first, times) in enumerate(_METRICS)
+    )
+    one = f"""SELECT m.*, m.first + m.times * s.quality AS value
+              FROM (VALUES {known}) m (position, key, metric, direction, first, times) OFFSET 0"""
+    rows_like(
+        cursor, Result(pillar="bench", n=_ITEMS, state="ok"),
+        source=f"seeded s CROSS JOIN LATERAL ({one}) r WHERE s.good",
+        values={
+            "run_id": "s.run", "position": "r.position", "key": "r.key", "metric": "r.metric",
+            "direction": "r.direction", "value": "r.value", "low": f"r.value - {_HALF}", "high": f"r.value + {_HALF}",
+        },
+    )  # fmt: skip
 
 
-def _runs(runs: Sequence[uuid.UUID], scored: Iterable[bool]) -> Iterator[dict[str, Any]]:
-    for number, (run, good) in enumerate(zip(runs, scored, strict=True)):
-        at = _moment(number)
-        yield {
-            "id": run, "submission_id": _submission_id(run), "status": "scored" if good else "failed", "queue": "cpu",
-            "attempt": 1, "checks": 1, "faults": 0, "cancel_requested": False, "seed": number,
-            "verdict": "ok" if good else "timeout", "code": "", "message": "", "hint": "", "log": "",
-            "environment": "{}", "stages": "{}", "counts_quota": True, "created_at": at, "queued_at": at,
-            "started_at": at, "finished_at": at,
-        }  # fmt: skip
+def _events(cursor: Any, board: Leaderboard) -> None:
+    """The history of the board: which scores were its best when they came."""
+    first, times = _METRICS[0][3:]
+    before = "max(s.quality) OVER (ORDER BY s.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    rows_like(
+        cursor, LeaderboardEvent(leaderboard=board, kind="score"), source="seeded s WHERE s.good ORDER BY s.n",
+        values={
+            "participation_id": "s.participation", "run_id": "s.run", "at": "s.at",
+            "sort_key": f"{first!r}::float8 + {times!r}::float8 * s.quality",
+            "is_frontier": f"s.quality > coalesce({before}, -1)",
+        },
+    )  # fmt: skip
 
 
-def _results(runs: Sequence[uuid.UUID], quality: Iterable[float], scored: Iterable[bool]) -> Iterator[dict[str, Any]]:
-    for run, q, good in zip(runs, quality, scored, strict=True):
-        for position, result in enumerate(_scores(float(q)) if good else ()):
-            yield {
-                "run_id": run, "position": position, "key": result.key, "metric": result.metric, "pillar": "bench",
-                "title": "", "value": result.value, "low": result.low, "high": result.high, "n": result.n, "unit": "",
-                "direction": result.direction, "state": "ok", "reason": "", "parameters": "{}", "details": "{}",
-                "seconds": 0.0,
-            }  # fmt: skip
-
-
-def _scores(quality: float) -> list[Result]:
-    made = []
-    for key, metric, direction, value_of in _METRICS:
-        value = value_of(quality)
-        made.append(
-            Result(
-                key=key, metric=metric, direction=direction, value=value, low=value - 0.01, high=value + 0.01, n=1000,
-                state="ok", reason="",
-            )
+def _scores(quality: float) -> dict[str, Result]:
+    made = {}
+    for key, metric, direction, first, times in _METRICS:
+        value = first + times * quality
+        made[key] = Result(
+            key=key, metric=metric, direction=direction, value=value, low=value - _HALF, high=value + _HALF, n=_ITEMS,
+            state="ok", reason="",
         )  # fmt: skip
     return made
 
 
-def _copy(cursor: Any, table: str, rows: Iterator[dict[str, Any]]) -> None:
-    first = next(rows)
-    columns = list(first)
-    with cursor.cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-        copy.write_row(list(first.values()))
-        for row in rows:
-            copy.write_row(list(row.values()))
-
-
-def _entries(
-    board: Leaderboard,
-    people: Sequence[Participation],
-    whose: Sequence[int],
-    quality: Sequence[float],
-    scored: Sequence[bool],
-    runs: Sequence[uuid.UUID],
-) -> None:
+def _entries(cursor: Any, board: Leaderboard, people: Sequence[int], sent: _Sent) -> None:
     """The best run of everybody; of equals the earlier."""
     best: dict[int, int] = {}
     count: dict[int, int] = {}
-    for number in np.flatnonzero(scored):
-        person = int(whose[number])
+    for number in np.flatnonzero(sent.good):
+        person = int(sent.whose[number])
         count[person] = count.get(person, 0) + 1
-        if person not in best or quality[number] > quality[best[person]]:
+        if person not in best or sent.quality[number] > sent.quality[best[person]]:
             best[person] = int(number)
     spec = LeaderboardSpec.model_validate(board.spec)
     offer = columns_offered(spec=CompetitionSpec.model_validate(board.phase.competition.spec))
-    made = []
-    for person, number in best.items():
-        results = {result.key: result for result in _scores(float(quality[number]))}
-        ranking = rank(board=spec, results=results, offer=offer)
-        made.append(
-            LeaderboardEntry(
-                leaderboard=board, participation=people[person], run_id=runs[number], sort_key=ranking.sort_key,
-                key_low=ranking.key_low, key_high=ranking.key_high, unranked=ranking.unranked,
-                achieved_at=_moment(number), scores=ranking.scores, n_submissions=count[person],
-            )
-        )  # fmt: skip
-    LeaderboardEntry.objects.bulk_create(made, batch_size=1000)
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for person, number in best.items():
+            ranking = rank(board=spec, results=_scores(float(sent.quality[number])), offer=offer)
+            yield (
+                board.pk, people[person], sent.runs[number], ranking.sort_key, ranking.key_low, ranking.key_high,
+                ranking.unranked, _moment(number), orjson.dumps(ranking.scores).decode(), count[person], False,
+            )  # fmt: skip
+
+    columns = (
+        "leaderboard_id", "participation_id", "run_id", "sort_key", "key_low", "key_high", "unranked", "achieved_at",
+        "scores", "n_submissions", "hidden",
+    )  # fmt: skip
+    copy_rows(cursor, LeaderboardEntry._meta.db_table, columns, rows())

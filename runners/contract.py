@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from runners.spec.models import (
     AggregateSpec,
     AttributeSpec,
+    EndpointSpec,
     InputSpec,
     MetricUse,
     ResourceSpec,
@@ -114,6 +115,22 @@ class SurrogateRef(_Frozen):
     required: bool = True
 
 
+class EndpointRef(_Frozen):
+    """A server of the participant's, and what may be asked of it. The secret dies with the attempt.
+
+    `splits`: names of those whose inputs may be sent there. `header`, `secret`: what proves to it who asks; empty where
+    it wants nothing. `credential_gone`: one was named, and its owner has deleted it since.
+    """
+
+    url: str = Field(repr=False)
+    model: str = "model"
+    header: str = ""
+    secret: str = Field("", repr=False)
+    credential_gone: bool = False
+    splits: tuple[str, ...] = ()
+    budget: EndpointSpec = Field(default_factory=lambda: EndpointSpec())
+
+
 class RunSpec(_Frozen):
     """Everything one attempt needs. `attempt` is the fencing number."""
 
@@ -133,6 +150,7 @@ class RunSpec(_Frozen):
     sample: SplitRef | None = None
     validation: SplitRef | None = None
     surrogates: tuple[SurrogateRef, ...] = ()
+    endpoint: EndpointRef | None = None
     seed: int
     lease_seconds: int = 60
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from runners.context import MetricContext
 from runners.contract import MetricResult
 from runners.errors import ScorerFault, UserError
+from runners.models.base import BudgetSpent
 from runners.registry import MetricInfo, MetricValue, get_metric, parse_parameters, undefined
 
 
@@ -55,6 +56,17 @@ def _absent(info: MetricInfo, parameters: Mapping[str, Any], reason: str) -> dic
     return absent
 
 
+def _unknowable(info: MetricInfo, ctx: MetricContext) -> str:
+    """Why nothing can be said of what this submission takes, where the metric is about that."""
+    return getattr(ctx.model, "unknowable", "") if info.pillar == "efficiency" else ""
+
+
+def _too_dear(prefix: str, ctx: MetricContext) -> str:
+    """Why there is no use in beginning: it would ask more than may be asked. An endpoint knows."""
+    told = getattr(ctx.model, "too_dear", None)
+    return "" if told is None else str(told(prefix))
+
+
 def _known(name: str) -> MetricInfo:
     try:
         return get_metric(name)
@@ -73,8 +85,11 @@ def measure(
     info = _known(name)
     typed = parse_parameters(info, parameters) if parse else dict(parameters)
     started = ctx.clock()
-    missing = ctx.missing(info.needs)
-    values = _absent(info, typed, missing) if missing else info.function(ctx, **typed)
+    missing = _unknowable(info, ctx) or ctx.missing(info.needs) or _too_dear(prefix, ctx)
+    try:
+        values = _absent(info, typed, missing) if missing else info.function(ctx, **typed)
+    except BudgetSpent as spent:
+        values = _absent(info, typed, f"not measured: {spent}")
     seconds = ctx.clock() - started
     if isinstance(values, MetricValue):
         values = {"": values}

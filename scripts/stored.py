@@ -89,13 +89,14 @@ def settle() -> dict[str, Any]:
 def _stored() -> set[str]:
     from django.core.files.storage import default_storage
 
-    if not default_storage.exists(_ROOT):
-        return set()
     files: set[str] = set()
     waiting = [_ROOT]
     while waiting:
         folder = waiting.pop()
-        folders, names = default_storage.listdir(folder)
+        try:
+            folders, names = default_storage.listdir(folder)
+        except FileNotFoundError:  # nothing was ever stored
+            continue
         waiting += [f"{folder}/{name}" for name in folders]
         files |= {name for name in names if not name.startswith(".")}  # those with a dot are being written
     return files

@@ -50,8 +50,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   export REQUIRE_DOCKER=1 REQUIRE_BROWSER=1 REQUIRE_SLURM=1 REQUIRE_MLSERVER=1
 fi
 
-# Two workers; what shares a server or an engine stays on one of them (tests/conftest.py).
+# Three workers on two cores: tests of servers and sandboxes mostly wait. What shares one of these stays on one worker
+# (tests/conftest.py).
 set +e
-"$py" -m pytest -n 2 --dist loadgroup --durations=25 "$@"
+"$py" -m pytest -n 3 --dist loadgroup --durations=25 "$@"
 status=$?
 exit $status

@@ -21,6 +21,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from scripts.services import ServiceError, Services
+from tests.factories.s3 import Store, store_serve
 
 _TESTS = Path(__file__).parent
 _STARTED = pytest.StashKey[tuple[Services, Path]]()
@@ -80,6 +81,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with Services(tmp_path_factory.mktemp("redis"), durable=False, want=("redis",)) as services:
         yield services.environment["TOUCHSTONE_BROKER_URL"]
+
+
+@pytest.fixture(scope="session")
+def s3_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A real S3-compatible store that lives as long as the test session."""
+    with store_serve(tmp_path_factory.mktemp("s3")) as store:
+        yield store
 
 
 def need(present: bool, what: str, *, switch: str) -> None:

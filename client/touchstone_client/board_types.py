@@ -37,7 +37,11 @@ class Score:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A participant's entry. `rank` is None where it is not ranked, and `unranked` says why."""
+    """A participant's entry. `rank` is None where it is not ranked, and `unranked` says why.
+
+    `rank_best` to `rank_worst` are the ranks that it may have, `tied_with` how many others it is tied with: their 95 %
+    intervals overlap with its own. None where that is not known. `entry` is what its public page is found by.
+    """
 
     rank: int | None
     tied: bool
@@ -49,6 +53,12 @@ class BoardRow:
     submitted_at: datetime | None = None
     n_submissions: int = 0
     unranked: str = ""
+    rank_best: int | None = None
+    rank_worst: int | None = None
+    tied_with: int | None = None
+    entry: str = ""
+    kind: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,3 +80,22 @@ class Board:
     hidden: str = ""
     blunt: bool = False
     url: str = ""
+    total_is_least: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One's own row of a leaderboard, and who is tied with it. `row` is one's best, whatever was sent last."""
+
+    leaderboard: str
+    url: str
+    total: int
+    columns: tuple[BoardColumn, ...]
+    row: BoardRow
+    total_is_least: bool = False
+    tied: tuple[str, ...] = ()
+
+    @property
+    def ranking(self) -> BoardColumn | None:
+        """The column that ranks."""
+        return next((column for column in self.columns if column.is_ranking), None)

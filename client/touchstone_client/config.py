@@ -1,4 +1,4 @@
-"""Which server and which token: options win over the environment, the environment over the stored file.
+"""Which server and which token: options win over the environment, the environment over files.
 
 Tokens are stored by server address, so a token is never sent to a server it was not made for.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from touchstone_client import settings
 from touchstone_client.errors import ClientError, ExitCode
 
 URL_VARIABLE = "TOUCHSTONE_URL"
@@ -79,12 +80,21 @@ def load() -> dict[str, Any]:
     return data
 
 
-def store(*, url: str, token: str) -> Path:
-    """Keeps the token for `url` and makes this server the default. The file is replaced as a whole, mode 0600."""
+def store(*, url: str, token: str, by_login: bool = False) -> Path:
+    """Keeps the token for `url` and makes this server the default. The file is replaced as a whole, mode 0600.
+
+    `by_login`: the token was made for this machine, so `touchstone logout` may revoke it.
+    """
     data = load()
-    data["servers"][url] = {"token": token}
+    data["servers"][url] = {"token": token, "by_login": by_login}
     data["default"] = url
     return _write(data)
+
+
+def made_by_login(*, url: str) -> str:
+    """The stored token of `url` where `touchstone login` made it, else nothing."""
+    stored = load()["servers"].get(url) or {}
+    return str(stored.get("token") or "") if stored.get("by_login") else ""
 
 
 def forget(*, url: str) -> bool:
@@ -116,19 +126,32 @@ def _write(data: dict[str, Any]) -> Path:
 def resolve(*, url: str = "", token: str = "") -> Credentials:
     """The server and token to use. Raises `ClientError` where no server is known; the token may be empty."""
     data = load()
-    chosen = url or os.environ.get(URL_VARIABLE, "") or str(data.get("default") or "")
+    told = settings.Setting("url", url, "--url") if url else settings.look_up("url")
+    chosen = told.value or str(data.get("default") or "")
     if not chosen:
         raise ClientError(
             "No server is known",
             why=f"neither --url nor {URL_VARIABLE} is given, and nobody has logged in on this machine",
-            hint="Log in once: touchstone login --url https://touchstone.example.org --token ts_…",
+            hint="Log in once: touchstone login --url https://touchstone.example.org",
             code="no_server",
             exit_code=ExitCode.USAGE,
         )
     chosen = normalise_url(chosen)
-    if token:
-        return Credentials(chosen, token, "--token")
-    if os.environ.get(TOKEN_VARIABLE):
-        return Credentials(chosen, os.environ[TOKEN_VARIABLE].strip(), TOKEN_VARIABLE)
+    given = (token, "--token") if token else (os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE)
+    if given[0]:
+        _check_trusted(told, chosen, data, given[1])
+        return Credentials(chosen, *given)
     stored = data["servers"].get(chosen) or {}
     return Credentials(chosen, str(stored.get("token") or ""), str(path()) if stored else "")
+
+
+def _check_trusted(told: settings.Setting, url: str, data: dict[str, Any], source: str) -> None:
+    """A folder that somebody else wrote must not lead a token of the environment to a server of theirs."""
+    if told.of_project and url not in data["servers"]:
+        raise ClientError(
+            f"The token was not sent to {url}",
+            why=f"only {told.source} names that server, and the token of {source} may be meant for another",
+            hint=f"If it is the right one, say so: {URL_VARIABLE}={url} or --url {url}",
+            code="url_of_project",
+            exit_code=ExitCode.USAGE,
+        )

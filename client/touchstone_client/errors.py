@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Detail:
-    """One defect of what was sent. `where` is a JSON pointer or a key path, `file` and `line` a place in a bundle."""
+    """One defect of what was sent. `where` is a JSON pointer or a key path; `file`, `line` and `column` a place."""
 
     message: str
     where: str = ""
@@ -35,6 +35,7 @@ class Detail:
     line: int | None = None
     hint: str = ""
     code: str = ""
+    column: int | None = None
 
 
 @dataclass(eq=False)

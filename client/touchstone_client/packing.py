@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ IGNORED = (
     ".git", ".hg", ".svn", "__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".venv", "venv", ".mypy_cache",
     ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".idea", ".vscode",
 )  # fmt: skip
+#: Names more of them, for the folder that it is in.
+IGNORE_FILE = ".touchstoneignore"
 #: Already compressed: deflating these again costs time and gains nothing.
 _STORED = frozenset({".parquet", ".npz", ".png", ".jpg", ".jpeg", ".zip", ".gz", ".onnx"})
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -34,15 +36,31 @@ def sha256_file(path: Path) -> str:
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """The files of `folder` in the order of their names, without `IGNORED`. Refuses links: they may lead outside."""
+    """The files of `folder` in the order of their names, without `IGNORED` and what `.touchstoneignore` names.
+
+    Refuses links: they may lead outside.
+    """
+    patterns = (*IGNORED, *own_patterns(folder))
     found: list[Path] = []
     for root, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not _ignored(name))
+        folders[:] = sorted(name for name in folders if not _ignored(name, patterns))
         for name in [*folders, *names]:
-            if not _ignored(name) and (Path(root) / name).is_symlink():
+            if not _ignored(name, patterns) and (Path(root) / name).is_symlink():
                 raise _refused(Path(root) / name, "is a symbolic link", "Replace the link by the file it points to.")
-        found += [Path(root) / name for name in names if not _ignored(name)]
+        found += [Path(root) / name for name in names if not _ignored(name, patterns)]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def own_patterns(folder: Path) -> tuple[str, ...]:
+    """Names, one a line, with * and ?, that a folder's `.touchstoneignore` keeps out; # begins a comment."""
+    try:
+        lines = (folder / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise _refused(folder / IGNORE_FILE, "is not a text file", "Write one name a line, as UTF-8.") from error
+    found = (line.strip().rstrip("/") for line in lines)
+    return tuple(line for line in found if line and not line.startswith("#"))
 
 
 @contextmanager
@@ -76,8 +94,8 @@ def _add(archive: zipfile.ZipFile, *, path: Path, name: str) -> None:
             sink.write(chunk)
 
 
-def _ignored(name: str) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for pattern in IGNORED)
+def _ignored(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def _refused(path: Path, why: str, hint: str) -> ClientError:

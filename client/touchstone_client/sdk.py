@@ -14,27 +14,31 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from touchstone_client import device
 from touchstone_client import types as t
 from touchstone_client.config import normalise_url
+from touchstone_client.credentials import Credentials
 from touchstone_client.decode import decode
+from touchstone_client.device import DeviceCode, DeviceToken
 from touchstone_client.errors import ClientError, WaitTimeout
 from touchstone_client.errors import ExitCode as Exit
 from touchstone_client.follow import Message, follow
 from touchstone_client.images import image_digest, is_registry_tag, pushed_digest
+from touchstone_client.organising import Organising
 from touchstone_client.transfer import Progress, download_to, upload_file
-from touchstone_client.transport import Transport
+from touchstone_client.transport import Transport, server_of
 
 if TYPE_CHECKING:
     import httpx
 
 
-class Client:
+class Client(Organising, Credentials):
     """One server, one token. `patience`: seconds a call keeps trying while the server is away (0: no second try)."""
 
     def __init__(
@@ -68,6 +72,22 @@ class Client:
 
     def tokens(self) -> list[t.Token]:
         return [decode(t.Token, item) for item in self._pages("tokens")]
+
+    def token_revoke(self, public: str) -> None:
+        """End a token: this client's own; others only a signed-in browser may end. `public`: its part after `ts_`."""
+        self._http.json("DELETE", f"tokens/{_part(public)}")
+
+    def login_begin(self, *, client_name: str, scopes: Sequence[str] = ("read", "submit")) -> DeviceCode:
+        """Ask for a code that a person confirms in a browser."""
+        return device.begin(self._http, client_name=client_name, scopes=scopes)
+
+    def login_wait(self, code: DeviceCode) -> DeviceToken:
+        """The token, once the code is confirmed. Raises `ClientError` (exit 4) where it was refused or is too old."""
+        return device.wait(self._http, code)
+
+    def server(self) -> t.Server:
+        """The server's version, its clock, and the oldest client that it works with."""
+        return server_of(self._http.send("GET", "schema").headers)
 
     # Competitions
 
@@ -142,6 +162,8 @@ class Client:
         kind: str,
         name: str = "",
         image: str = "",
+        endpoint: Mapping[str, str] | None = None,
+        title: str = "",
         message: str = "",
         idempotency_key: str = "",
         progress: Progress | None = None,
@@ -151,10 +173,13 @@ class Client:
         A name of an image is resolved to its digest: one in the platform's registry by the server, any other by the
         Docker engine of this machine.
 
-        `name`: what the file is called on the server (default: its own name).
+        `name`: what the file is called on the server (default: its own name). `title`: what one calls the submission.
+        `endpoint`: {url, model, credential} of one, where `kind` is endpoint.
         """
-        body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "message": message}
+        body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "message": message, "name": title}
         body["image"] = self._image(slug, image)
+        if endpoint is not None:
+            body["endpoint"] = dict(endpoint)
         if path is not None:
             body["upload"] = self.upload(path, name=name, progress=progress).id
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
@@ -230,10 +255,23 @@ class Client:
     # Leaderboards
 
     def leaderboard(
-        self, slug: str, phase: str, board: str, *, sort: str = "", q: str = "", after: str = "", limit: int = 50
+        self,
+        slug: str,
+        phase: str,
+        board: str,
+        *,
+        sort: str = "",
+        q: str = "",
+        after: str = "",
+        limit: int = 50,
+        **filters: str,
     ) -> t.Board:
-        """A page of a leaderboard; `sort` is a column's key, with `-` before it to turn the order."""
-        params = {key: value for key, value in {"sort": sort, "q": q, "after": after}.items() if value}
+        """A page of a leaderboard; `sort` is a column's key, with `-` before it to turn the order.
+
+        `filters`, as on the board's page: `cols`, `kind`, `who`, `only`.
+        """
+        wanted = {"sort": sort, "q": q, "after": after, **filters}
+        params = {key: value for key, value in wanted.items() if value}
         return decode(t.Board, self._http.json("GET", _board(slug, phase, board), params={**params, "limit": limit}))
 
     def leaderboard_csv(self, slug: str, phase: str, board: str) -> Iterator[str]:

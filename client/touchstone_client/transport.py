@@ -6,16 +6,27 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from touchstone_client.errors import ClientError, ConnectionFailed, ExitCode, from_problem
+from touchstone_client.types import Server
 
+#: Headers of every answer: the oldest client that the server works with, and its own version.
+MINIMUM_HEADER = "touchstone-minimum-client"
+VERSION_HEADER = "touchstone-version"
 _RETRY_STATUS = frozenset({502, 503, 504})
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 60.0
 _LONGEST_PAUSE = 8.0
+#: How long the file storage is asked before parts go through the server instead.
+_ELSEWHERE_SECONDS = 15.0
+
+
+class StorageAway(Exception):
+    """The file storage that the server named cannot be reached from here."""
 
 
 class Transport:
@@ -40,6 +51,7 @@ class Transport:
         self.url = url
         self.patience = patience
         self._on_retry = on_retry
+        self._outside: httpx.Client | None = None
         self._http = httpx.Client(
             base_url=f"{url}/api/v1/",
             headers=headers,
@@ -50,6 +62,8 @@ class Transport:
 
     def close(self) -> None:
         self._http.close()
+        if self._outside is not None:
+            self._outside.close()
 
     def json(self, method: str, path: str, *, repeat: bool | None = None, **options: Any) -> Any:
         """The parsed answer of one call. `repeat`: safe to send twice (default: by method)."""
@@ -83,6 +97,33 @@ class Transport:
             return _checked(response, url=self.url)
         raise AssertionError("unreachable: the last pause is None, which ends the loop")  # pragma: no cover
 
+    def put_elsewhere(self, url: str, data: bytes, *, headers: Mapping[str, str]) -> ClientError | None:
+        """PUT bytes to a URL that the server gave out, which needs no token and gets none.
+
+        Returns what was wrong where the other side refused; a fresh URL may help then. Raises `StorageAway`.
+        """
+        where = httpx.URL(url)
+        for pause in self._pauses(min(self.patience, _ELSEWHERE_SECONDS)):
+            try:
+                response = self._plain().put(where, content=data, headers=dict(headers))
+            except httpx.TransportError as error:
+                if pause is None:
+                    raise StorageAway(where.host) from None
+                self._sleep(f"no answer from {where.host} ({type(error).__name__})", pause)
+                continue
+            wait = _retry_after(response, safe=True)
+            if wait is not None and pause is not None and max(wait, pause) <= self.patience:
+                self._sleep(f"{where.host} answered {response.status_code}", max(wait, pause))
+                continue
+            return None if response.is_success else _refused(response)
+        raise AssertionError("unreachable: the last pause is None, which ends the loop")  # pragma: no cover
+
+    def _plain(self) -> httpx.Client:
+        if self._outside is None:
+            timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+            self._outside = httpx.Client(headers={"User-Agent": _user_agent()}, timeout=timeout, follow_redirects=False)
+        return self._outside
+
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[httpx.Response]:
         """A GET whose body is read piece by piece by the caller. Tried again until the first byte."""
@@ -103,9 +144,9 @@ class Transport:
                 response.close()
             return
 
-    def _pauses(self) -> Iterator[float | None]:
+    def _pauses(self, patience: float | None = None) -> Iterator[float | None]:
         """Pauses between tries, doubling with jitter, until patience is spent; then None for the last try."""
-        until = time.monotonic() + self.patience
+        until = time.monotonic() + (self.patience if patience is None else patience)
         pause = 0.25
         while time.monotonic() < until:
             yield pause * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, hides nothing
@@ -123,6 +164,16 @@ class Transport:
         if self._on_retry is not None:
             self._on_retry(reason, pause)
         time.sleep(pause)
+
+
+def server_of(headers: Mapping[str, str]) -> Server:
+    """What the headers of an answer tell about the server."""
+    date = headers.get("date", "")
+    try:
+        at = parsedate_to_datetime(date) if date else None
+    except ValueError:
+        at = None
+    return Server(version=headers.get(VERSION_HEADER, ""), minimum_client=headers.get(MINIMUM_HEADER, ""), at=at)
 
 
 def _user_agent() -> str:
@@ -160,7 +211,28 @@ def _body(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _too_old(minimum: str) -> bool:
+    """Whether the server asks for a newer client than this one. What is no version says nothing."""
+    from touchstone_client.version import __version__
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split("."))
+
+    try:
+        return numbers(__version__) < numbers(minimum)
+    except ValueError:
+        return False
+
+
 def _checked(response: httpx.Response, *, url: str) -> httpx.Response:
+    if _too_old(response.headers.get(MINIMUM_HEADER, "")):
+        raise ClientError(
+            "This client is too old for the server",
+            why=f"{url} works with touchstone-client {response.headers[MINIMUM_HEADER]} and newer",
+            hint="pip install -U touchstone-client",
+            code="client_too_old",
+            request_id=response.headers.get("x-request-id", ""),
+        )
     if response.is_success:
         return response
     request_id = response.headers.get("x-request-id", "")
@@ -182,6 +254,17 @@ def _checked(response: httpx.Response, *, url: str) -> httpx.Response:
         status=response.status_code,
         request_id=request_id,
         exit_code=ExitCode.AUTH if response.status_code in (401, 403) else ExitCode.UNEXPECTED,
+    )
+
+
+def _refused(response: httpx.Response) -> ClientError:
+    """What the file storage said; never the URL, which is a key as long as it is good."""
+    return ClientError(
+        f"The server's file storage refused a part with {response.status_code} {response.reason_phrase}",
+        why=f"at {response.request.url.host}",
+        hint="Run the same command again; what has arrived is kept. If it goes on, tell the server's operator.",
+        code="storage_refused",
+        status=response.status_code,
     )
 
 

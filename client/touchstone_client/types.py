@@ -10,9 +10,19 @@ from touchstone_client.board_types import Board as Board
 from touchstone_client.board_types import BoardColumn as BoardColumn
 from touchstone_client.board_types import BoardRow as BoardRow
 from touchstone_client.board_types import Score as Score
+from touchstone_client.board_types import Standing as Standing
 
 #: Version of the JSON that `--json` prints. It rises when a key changes its meaning or goes.
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as its answers tell of it. `at`: its clock; empty fields are not told."""
+
+    version: str = ""
+    minimum_client: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,9 @@ class Competition(CompetitionSummary):
     max_size: int = 0
     task: dict[str, Any] = field(default_factory=dict)
     input: dict[str, Any] | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    aggregate: dict[str, Any] | None = None
+    root_images: bool = True
     metrics: tuple[dict[str, Any], ...] = ()
     resources: dict[str, Any] = field(default_factory=dict)
     splits: tuple[Split, ...] = ()
@@ -142,8 +155,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class PartUrl:
+    """Where a part may be PUT without a token, for an hour."""
+
+    number: int
+    url: str
+
+
+@dataclass(frozen=True)
 class Upload:
-    """A resumable upload. Part numbers start at 1; every part but the last has `part_size` bytes."""
+    """A resumable upload. Part numbers start at 1; every part but the last has `part_size` bytes.
+
+    `direct`: the parts may go straight to the server's file storage, by `urls`.
+    """
 
     id: str
     name: str
@@ -153,6 +177,8 @@ class Upload:
     expires_at: datetime
     completed_at: datetime | None = None
     parts: tuple[Part, ...] = ()
+    direct: bool = False
+    urls: tuple[PartUrl, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,7 +195,8 @@ class Explanation:
 class Submission:
     """A submission and the state of its run. `queue_position` counts from 1 and is None outside the queue.
 
-    `stages`: seconds of each stage of the last attempt, in their order.
+    `stages`: seconds of each stage of the last attempt, in their order. `provenance`: what a CI service's token said
+    about the job that sent it (commit, repository, ref, run_url, …).
     """
 
     id: str
@@ -182,7 +209,9 @@ class Submission:
     message: str
     created_at: datetime
     attempt: int = 0
+    name: str = ""
     image: str = ""
+    endpoint: dict[str, Any] | None = None
     source: str = ""
     files: tuple[SplitFile, ...] = ()
     queue_position: int | None = None
@@ -197,6 +226,7 @@ class Submission:
     stages: dict[str, float] = field(default_factory=dict)
     not_enforced: tuple[str, ...] = ()
     url: str = ""
+    provenance: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

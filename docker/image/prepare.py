@@ -24,7 +24,7 @@ import redis_users
 
 USER = 10001
 #: Secrets of others, empty until an operator writes them.
-_GIVEN = ("email_url", "oidc")
+_GIVEN = ("email_url", "oidc", "s3_secret")
 _QUEUE = "-queue"
 _OLD = ".old"
 

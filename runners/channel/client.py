@@ -9,23 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from runners.channel.errors import ChannelClosed, ChannelTimeout, ProtocolError, ServerError
-from runners.channel.frames import EXTENSION, PROTOCOL, FrameConnection
+from runners.channel.asking import METADATA_LIMIT, Asking
+from runners.channel.errors import ChannelClosed, ChannelTimeout, ServerError
+from runners.channel.frames import PROTOCOL, FrameConnection
 from runners.channel.http import Answer, HttpConnection
 from runners.channel.listener import Listener
-from runners.channel.oip import (
-    Expected,
-    decode_infer,
-    encode_infer,
-    error_text,
-    frame_head,
-    parse_json,
-    reply_limit,
-)
+from runners.channel.oip import Expected, frame_head
 
 T = TypeVar("T")
 
-_METADATA_LIMIT = 256 * 1024
 _READY_PAUSE = 0.02
 _ACCEPT_PAUSE = 0.1
 
@@ -34,7 +26,7 @@ class _NoRedial(ChannelTimeout):
     pass
 
 
-class OipClient:
+class OipClient(Asking):
     """Open Inference Protocol v2 over a `Listener`.
 
     `alive` is asked while nothing comes; it raises when the sandbox has ended. All deadlines are
@@ -46,14 +38,12 @@ class OipClient:
     def __init__(
         self, listener: Listener, *, alive: Callable[[], None], redial: float = 10.0, model: str = "model"
     ) -> None:
+        super().__init__(model)
         self._listener = listener
         self._alive = alive
         self._redial = redial
-        self._root = f"/v2/models/{model}"
         self._connection: HttpConnection | None = None
         self._frames: FrameConnection | None = None
-        self.binary = True
-        self.framed = False
 
     def close(self) -> None:
         """Hang up. Safe to repeat."""
@@ -83,14 +73,6 @@ class OipClient:
                 raise ChannelTimeout("it connected, but GET /v2/health/ready never answered 200")
             time.sleep(_READY_PAUSE)
 
-    def describe(self, deadline: float) -> dict[str, Any]:
-        """The model's metadata; also learns from `GET /v2` which forms of the protocol are spoken."""
-        found = self._json("/v2", deadline).get("extensions")
-        extensions = found if isinstance(found, list) else []
-        self.binary = "binary_tensor_data" in extensions or "binary_data" in extensions
-        self.framed = EXTENSION in extensions
-        return self._json(self._root, deadline)
-
     def infer(
         self,
         inputs: Mapping[str, npt.NDArray[Any]],
@@ -113,12 +95,7 @@ class OipClient:
                 found = self._again(lambda: self._ask_frames(*asked), error, fresh=fresh)
             if found is not None:
                 return found
-        names = [output.name for output in outputs if output.name]
-        headers, body = encode_infer(inputs, names, binary=self.binary, parameters=parameters)
-        answer = self._request("POST", f"{self._root}/{action}", headers, body, reply_limit(outputs), deadline)
-        if answer.status != 200:
-            raise ServerError(answer.status, error_text(answer.body))
-        return decode_infer(answer.body, answer.headers.get("inference-header-content-length"), outputs)
+        return super().infer(inputs, outputs, deadline=deadline, action=action, parameters=parameters)
 
     def _ask_frames(
         self,
@@ -144,7 +121,7 @@ class OipClient:
     def _switch(self, deadline: float) -> FrameConnection | None:
         connection = self._connected(deadline)
         try:
-            switched = connection.upgrade("/v2", PROTOCOL, limit=_METADATA_LIMIT, deadline=deadline)
+            switched = connection.upgrade("/v2", PROTOCOL, limit=METADATA_LIMIT, deadline=deadline)
         except BaseException:
             self.close()
             raise
@@ -155,15 +132,6 @@ class OipClient:
             return None
         self._frames, self._connection = FrameConnection(switched), None
         return self._frames
-
-    def _json(self, path: str, deadline: float) -> dict[str, Any]:
-        answer = self._get(path, deadline)
-        if answer.status != 200:
-            raise ProtocolError(f"GET {path} answered status {answer.status}, expected 200")
-        return parse_json(answer.body, f"the answer to GET {path}")
-
-    def _get(self, path: str, deadline: float) -> Answer:
-        return self._request("GET", path, {}, b"", _METADATA_LIMIT, deadline)
 
     def _request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, limit: int, deadline: float

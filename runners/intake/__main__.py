@@ -1,8 +1,9 @@
 """`python -m runners.intake KIND FILE --spec SPEC.json [--ids IDS.json] [--also IDS.json]`
 
-KIND is predictions, model, container or code. SPEC.json is a competition (the JSON form of
+KIND is predictions, model, container, code or endpoint. SPEC.json is a competition (the JSON form of
 `CompetitionSpec`); IDS.json is a list of the ids of the split, the second one of those of its
-validation split. A FILE called pushed-image.json names an image in
+validation split. The FILE of an endpoint says where it is (`runners.intake.endpoint`). A FILE called
+pushed-image.json names an image in
 the platform's registry (`runners.intake.pushed`); artifacts get other names. Prints one line of JSON:
 {"ok", "defects": [{"code", "message", "where", "hint"}], "facts"}. Exit codes: 0 sound, 1 defects,
 2 could not be checked (the reason is on stderr).
@@ -15,19 +16,31 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
 from runners.intake.arrow import without_pandas
 from runners.intake.report import IntakeReport
 from runners.spec.images import PUSHED
-from runners.spec.models import CompetitionSpec, SubmissionKind
+from runners.spec.models import CompetitionSpec, InputSpec, SubmissionKind, SubmissionSpec, TaskSpec
+
+
+class Asked(Protocol):
+    """What of a competition a submission must fit."""
+
+    @property
+    def task(self) -> TaskSpec: ...
+    @property
+    def input(self) -> InputSpec | None: ...
+    @property
+    def submission(self) -> SubmissionSpec: ...
 
 
 def check(
     kind: SubmissionKind,
     path: Path,
-    spec: CompetitionSpec,
+    spec: Asked,
     *,
     ids: list[str] | None,
     also: Sequence[str] = (),
@@ -53,6 +66,10 @@ def check(
         from runners.intake.model import check_model
 
         return check_model(path, task=spec.task, input_spec=spec.input)
+    if kind is SubmissionKind.ENDPOINT:
+        from runners.intake.endpoint import check_endpoint
+
+        return check_endpoint(path, task=spec.task, input_spec=spec.input, resources=spec.submission.resources)
     if kind is SubmissionKind.CODE:
         from runners.intake.code import check_code
 

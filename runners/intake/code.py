@@ -55,6 +55,11 @@ def _parse(source: bytes, report: IntakeReport) -> None:
             warnings.simplefilter("ignore")
             ast.parse(source, filename=MAIN)
     except SyntaxError as error:
-        report.note("syntax", f"{MAIN} is not valid Python: {error.msg}", f"{MAIN}:{error.lineno or 1}", "Correct it.")
+        report.note("syntax", f"{MAIN} is not valid Python: {error.msg}", _place(error), "Correct it.")
     except (ValueError, RecursionError, MemoryError) as error:
         report.note("syntax", f"{MAIN} cannot be read as Python: {type(error).__name__}", MAIN, "Make it simpler.")
+
+
+def _place(error: SyntaxError) -> str:
+    """`main.py:LINE:COLUMN`, both from 1."""
+    return f"{MAIN}:{error.lineno or 1}:{max(error.offset or 1, 1)}"

@@ -59,7 +59,11 @@ def open_image(path: Path, *, limit: int) -> Iterator[Iterator[tuple[tarfile.Tar
         try:
             with tarfile.open(fileobj=capped, mode="r|", tarinfo=_BoundedInfo, bufsize=2**20) as archive:  # type: ignore[call-overload]
                 yield _entries(archive)
-        except (tarfile.TarError, *COMPRESSION_ERRORS, UnicodeError) as error:
+        # `tarfile` reads numbers and lists in extended headers without asking whether they are any, and tells an entry
+        # that ends early by an `OSError` without a number.
+        except (tarfile.TarError, *COMPRESSION_ERRORS, ValueError, OverflowError, IndexError, OSError) as error:
+            if isinstance(error, ArchiveError) or (isinstance(error, OSError) and error.errno is not None):
+                raise
             text = f"the archive is truncated, damaged or no tar: {error or type(error).__name__}"
             raise ArchiveError([Defect("damaged", text, hint=_SAVE)]) from error
 

@@ -26,6 +26,11 @@ class Recorder:
         self._told: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
 
+    @property
+    def current(self) -> str:
+        """The stage that began last."""
+        return self._stage
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Tell that a stage begins; its seconds count even where it fails. A repeated stage adds up."""

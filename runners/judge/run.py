@@ -8,16 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
+from pydantic import JsonValue
 
-from runners.context import FloatArray, Inputs, MetricContext
 from runners.contract import MetricResult, RunEvent, RunResult, RunSpec, Verdict
-from runners.data import Split, load_split
+from runners.data import load_split
 from runners.engines.base import Engine
 from runners.errors import RetryableError, RunFault, ScorerFault
 from runners.example_store import ExampleStore
-from runners.judge.asking import predict_all
-from runners.judge.consistency import ask_again
+from runners.judge.endpoint import Given, asked_endpoint
 from runners.judge.environment import environment
 from runners.judge.examples import Workshop, make_examples
 from runners.judge.facts import submission_facts
@@ -25,16 +23,15 @@ from runners.judge.foresee import ahead_of, catch_up, end_if_hopeless, foresee, 
 from runners.judge.livelog import LiveLog, text
 from runners.judge.metrics import measure_all
 from runners.judge.recorder import Recorder
+from runners.judge.stages import ask_split, context_of
 from runners.judge.submission import Startable, only_file, prepare
 from runners.judge.timing import reserve, with_timing
 from runners.judge.validation import answered, ask_validation, load_validation
 from runners.models.opening import open_model
 from runners.models.predictions import read_predictions
 from runners.models.served import ServedModel
+from runners.outbound import Reach
 from runners.spec.models import SubmissionKind
-
-#: Once the answers have taken this share of a run's time, nothing is asked that no metric needs.
-_SHORT_OF_TIME = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Place:
     `lasting`: a folder that outlives a killed attempt, so that the next one finds the sandbox it left running.
     `gpus`: devices by UUID that are this run's alone. `neighbours`: how many other runs share the machine now.
     `calibration`: multiply-adds a second of one of its processors, None where that was not measured.
-    `examples`: keeps what was made against surrogates from one run to the next.
+    `examples`: keeps what was made against surrogates from one run to the next. `reach`: where endpoints may be.
     """
 
     lasting: Path | None = None
@@ -63,6 +60,7 @@ class Place:
     neighbours: Callable[[], int] = lambda: 0
     calibration: float | None = None
     examples: ExampleStore | None = None
+    reach: Reach = field(default_factory=Reach)
 
 
 @dataclass
@@ -74,6 +72,7 @@ class _Outcome:
     sample_log: str = ""
     estimated: float | None = None
     peak_memory: int | None = None
+    endpoint: dict[str, JsonValue] = field(default_factory=dict)
 
 
 def evaluate(
@@ -103,6 +102,8 @@ def evaluate(
     try:
         if spec.submission.kind is SubmissionKind.PREDICTIONS:
             _judge_file(spec, files, record, outcome)
+        elif spec.submission.kind is SubmissionKind.ENDPOINT:
+            _judge_endpoint(spec, files, engine, workdir, place, record, outcome)
         else:
             _judge_model(spec, files, engine, workdir, place, record, outcome)
     except RunFault as error:
@@ -119,7 +120,7 @@ def evaluate(
         environment=environment(
             seed=spec.seed, engine="" if engine is None else engine.name,
             neighbours=max(neighbours, place.neighbours()), gpus=place.gpus,
-        ),
+        ) | ({"endpoint": outcome.endpoint} if outcome.endpoint else {}),
         peak_memory=outcome.peak_memory,
         log=outcome.log,
         sample_log=outcome.sample_log,
@@ -130,7 +131,7 @@ def evaluate(
 def _judge_file(spec: RunSpec, files: LocalFiles, record: Recorder, outcome: _Outcome) -> None:
     with record.stage("load"):
         split = load_split(files.split, spec, inputs=False)
-        ctx = _context(spec, split, record)
+        ctx = context_of(spec, split, record)
         validation = load_validation(spec, files.validation, inputs=False)
     with record.stage("predict"):
         file = only_file(files.submission, what="predictions")
@@ -155,7 +156,7 @@ def _judge_model(
         raise RetryableError("This node has no engine that may run foreign code.", code="no_engine")
     with record.stage("load"):
         split = load_split(files.split, spec, scratch=workdir)
-        ctx = _context(spec, split, record)
+        ctx = context_of(spec, split, record)
         sample = load_split(files.sample, spec) if files.sample is not None else None
         validation = load_validation(spec, files.validation, scratch=workdir)
     if split.inputs is None or spec.input is None:
@@ -194,7 +195,7 @@ def _judge_model(
             found = foresee(spec, ahead, model, pace, record, elapsed=time.monotonic() - started - model.waited)
             outcome.estimated = found.expected
             end_if_hopeless(found, spec.resources.time)
-        asked = _ask(spec, split, ctx, model, record)
+        asked = ask_split(spec, split, ctx, model, record)
         if pace is None:
             catch_up(spec, ahead, record, elapsed=time.monotonic() - started - model.waited)
         asked = replace(asked, facts=submission_facts(spec, files.submission, model))
@@ -202,6 +203,35 @@ def _judge_model(
         if validation is not None:
             asked = replace(asked, validation=ask_validation(validation, asked, model, record))
         measure_all(spec, asked, record, outcome.results)
+
+
+def _judge_endpoint(
+    spec: RunSpec,
+    files: LocalFiles,
+    engine: Engine | None,
+    workdir: Path,
+    place: Place,
+    record: Recorder,
+    outcome: _Outcome,
+) -> None:
+    with record.stage("load"):
+        split = load_split(files.split, spec, scratch=workdir)
+        ctx = context_of(spec, split, record)
+        sample = load_split(files.sample, spec) if files.sample is not None else None
+        validation = load_validation(spec, files.validation, scratch=workdir)
+    if files.surrogates is not None and split.inputs is not None:
+        if engine is None:
+            raise RetryableError("This node has no engine that surrogates may run in.", code="no_engine")
+        shop = Workshop(engine, files.surrogates, workdir, (), place.examples)
+        ctx = replace(ctx, surrogates=make_examples(spec, replace(ctx, inputs=split.inputs), shop, record))
+    given = Given(split, sample, validation, ctx)
+    with asked_endpoint(spec, given, place.reach, record, outcome.endpoint) as visit:
+        try:
+            ctx = visit.ask()
+            measure_all(spec, ctx, record, outcome.results)
+            visit.look_for_drift(ctx)
+        finally:
+            outcome.log = outcome.sample_log = text(visit.log())
 
 
 def _files_folder(spec: RunSpec, workdir: Path, place: Place) -> Path:
@@ -243,40 +273,3 @@ def _keep(model: ServedModel, log: LiveLog, outcome: _Outcome) -> None:
     outcome.log = text(log.kept(last))
     outcome.sample_log = outcome.log if log.public is None else log.public
     outcome.peak_memory = model.peak_memory()
-
-
-def _ask(spec: RunSpec, split: Split, ctx: MetricContext, model: ServedModel, record: Recorder) -> MetricContext:
-    """The context with the model's answers."""
-    if split.inputs is None:
-        raise RuntimeError("the caller checks that there are inputs")
-    with record.stage("predict"):
-        probabilities = predict_all(
-            model, split.inputs, classes=len(spec.task.classes), rng=ctx.rng("judge.order"), progress=record.progress
-        )
-    _look_for_moods(spec, ctx, split.inputs, probabilities, model, record)
-    predictions = probabilities.argmax(axis=1).astype(np.int64)
-    return replace(ctx, predictions=predictions, probabilities=probabilities, inputs=split.inputs, model=model)
-
-
-def _look_for_moods(
-    spec: RunSpec, ctx: MetricContext, x: Inputs, probabilities: FloatArray, model: ServedModel, record: Recorder
-) -> None:
-    """Note where the same question is not always answered the same; not where time is short."""
-    if record.seconds.get("predict", 0.0) > _SHORT_OF_TIME * spec.resources.time:
-        return
-    found = ask_again(model, x, probabilities, rng=ctx.rng("judge.consistency"))
-    if found.message:
-        record.note(found.message, found.data)
-
-
-def _context(spec: RunSpec, split: Split, record: Recorder) -> MetricContext:
-    """What is known before any answer."""
-    if split.labels is None:
-        raise ScorerFault(
-            "The data split has no labels, so nothing can be scored on it.",
-            hint="Add a labels file to the split that this phase uses.",
-        )
-    return MetricContext(
-        task=spec.task, ids=split.ids, labels=split.labels, input=spec.input, attributes=split.attributes,
-        attribute_specs=spec.attributes, clusters=split.clusters, seed=spec.seed, progress=record.progress,
-    )  # fmt: skip

@@ -20,6 +20,10 @@ class SizeRefused(Exception):
     """A submission answered that it has no answer to items of this shape; the text says what it answered."""
 
 
+class BudgetSpent(Exception):
+    """A submission may not be asked any more: what it may be asked is used up; the text says how much that was."""
+
+
 @dataclass(frozen=True)
 class Gradient:
     """Answer to a white-box question.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from runners.channel.asking import Asking
 from runners.channel.client import OipClient
 from runners.channel.errors import ChannelError, ServerError
 from runners.channel.listener import Listener
@@ -50,6 +51,7 @@ class ServedModel:
     ) -> None:
         self.access: frozenset[Access] = frozenset({"queries"})
         self.reasons: dict[str, str] = {}
+        self.unknowable = ""  # why nothing can be said of how much it takes, where that is so
         self.offer: dict[str, Any] = {}
         self.privacy: dict[str, float] = {}
         self.queries = 0
@@ -64,7 +66,7 @@ class ServedModel:
         self._resources = resources
         self._deadline = deadline
         self.reserve = reserve
-        self._client = OipClient(listener, alive=self._check_alive)
+        self._client: Asking = OipClient(listener, alive=self._check_alive)
         self._names = ("x", "")
         self._item_bytes = 4 * math.prod(input.shape)
         self._batches = {

@@ -130,8 +130,9 @@ class Attempt:
         waited = self._wait_for_room()
         result = self._judge(folder)
         stages = {"fetch": round(fetched, 4), **({"wait": round(waited, 4)} if waited else {}), **result.stages}
-        # A prediction file is read, not run: no engine had a part in its score.
-        report = self.report if self.spec.submission.kind != SubmissionKind.PREDICTIONS else None
+        # A prediction file is read, and an endpoint asked, not run: no engine had a part in its score.
+        run_here = self.spec.submission.kind not in (SubmissionKind.PREDICTIONS, SubmissionKind.ENDPOINT)
+        report = self.report if run_here else None
         return result.model_copy(update={"stages": stages, "engine": report})
 
     def _fetch(self, folder: Path) -> None:

@@ -115,7 +115,9 @@ def _entries(text: str) -> list[Entry]:
 
 
 def _entry(spec: RunSpec) -> Entry:
-    file = spec.submission.kind is SubmissionKind.PREDICTIONS  # read by the judge, run by nobody
+    # Files are read by the judge, endpoints run elsewhere; but surrogates run here, whatever is asked their examples.
+    file = spec.submission.kind is SubmissionKind.PREDICTIONS
+    file = file or (spec.submission.kind is SubmissionKind.ENDPOINT and not spec.surrogates)
     resources = spec.resources
     return Entry(
         run=spec.run, owner=_owner(), cpus=0 if file else resources.cpus, memory=0 if file else resources.memory,

@@ -24,6 +24,7 @@ from runners.errors import RetryableError
 from runners.example_store import ExampleStore
 from runners.node.calibration import calibration
 from runners.node.ledger import Ledger
+from runners.outbound import Reach
 
 log = structlog.get_logger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -113,7 +114,8 @@ def _evaluate(job: _Job, emit: Callable[[Any], None]) -> RunResult:
     also = {part: folder if folder.is_dir() else None for part, folder in found.items()}
     files = LocalFiles(split=job.folder / "split", submission=job.folder / "submission", **also)
     place = Place(
-        lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours, calibration=calibration(), examples=job.examples
+        lasting=job.lasting, gpus=job.gpus, neighbours=job.neighbours, calibration=calibration(), examples=job.examples,
+        reach=Reach.from_environment(),
     )  # fmt: skip
     try:
         return evaluate(spec=spec, files=files, engine=job.engine, workdir=job.folder / "work", emit=emit, place=place)

@@ -13,6 +13,7 @@ import stat
 import struct
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,13 @@ from runners.spec.defects import Defect, shortened
 
 _END = b"PK\x05\x06"
 _END64_LOCATOR = b"PK\x06\x07"
+_END64 = b"PK\x06\x06"
+_END64_BYTES = 56
 _CHUNK = 2**20
 _RATIO_FROM = 2**20
 _DIRECTORY_BYTES_PER_ENTRY = 512
+#: What `zipfile` raises for bytes that are no archive.
+_UNPACKING = (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, zlib.error, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def extract_zip(path: Path, target: Path, *, limits: ArchiveLimits = ArchiveLimi
         try:
             for info in archive.infolist():
                 _unpack(archive, info, target)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        except (*_UNPACKING, RuntimeError) as error:
             _empty(target)
             if isinstance(error, ArchiveError) or (isinstance(error, OSError) and error.errno is not None):
                 raise
@@ -91,7 +96,7 @@ def read_entry(path: Path, name: str, *, limit: int) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as stream:
             return stream.read(limit + 1)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except _UNPACKING as error:
         raise ArchiveError([_damaged(error)]) from error
 
 
@@ -124,7 +129,7 @@ def _open(path: Path, limits: ArchiveLimits) -> zipfile.ZipFile:
             text = f"the zip's directory has {directory:,} bytes, which is more than {limits.entries:,} entries need"
             raise ArchiveError([Defect("too_many", text, hint="Pack fewer files.")])
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error) as error:
+    except (*_UNPACKING, struct.error) as error:
         if isinstance(error, ArchiveError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         text = f"this is not a whole zip archive: {error}"
@@ -134,23 +139,27 @@ def _open(path: Path, limits: ArchiveLimits) -> zipfile.ZipFile:
 def _directory_size(stream: IO[bytes]) -> int:
     """Bytes of the central directory: known before `zipfile` reads all of it into memory."""
     size = stream.seek(0, os.SEEK_END)
-    start = max(0, size - 65_557 - 20)
+    start = max(0, size - 65_557 - 20 - _END64_BYTES)
     stream.seek(start)
     tail = stream.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) - at < 22:
         raise zipfile.BadZipFile("the end of the archive is missing")
     directory: int = struct.unpack_from("<L", tail, at + 12)[0]
-    if directory == 0xFFFFFFFF and tail[at - 20 : at - 16] == _END64_LOCATOR:
+    if at >= 20 and tail[at - 20 : at - 16] == _END64_LOCATOR:
+        # Whatever the usual end says, `zipfile` believes the record that stands before the locator; others, the one
+        # to which it points.
         offset = struct.unpack_from("<Q", tail, at - 12)[0]
-        stream.seek(offset + 40)
-        directory = struct.unpack("<Q", stream.read(8))[0]
+        stream.seek(min(offset, size))
+        for record in (tail[max(0, at - 20 - _END64_BYTES) : at - 20], stream.read(_END64_BYTES)):
+            if len(record) == _END64_BYTES and record.startswith(_END64):
+                directory = max(directory, struct.unpack_from("<Q", record, 40)[0])
     return directory
 
 
 def _judge(archive: zipfile.ZipFile, limits: ArchiveLimits) -> ZipFacts:
     entries = archive.infolist()
-    files = [info for info in entries if not info.is_dir()]
+    files = [info for info in entries if not _is_folder(info)]
     total = sum(info.file_size for info in files)
     defects = []
     if len(entries) > limits.entries:
@@ -211,6 +220,10 @@ def name_problem(name: str, limits: ArchiveLimits) -> str:
     return ""
 
 
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith("/")  # `is_dir` breaks where there is no name
+
+
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name.removesuffix("/")).casefold()
 
@@ -224,7 +237,7 @@ def _clashes(entries: list[zipfile.ZipInfo]) -> Iterator[Defect]:
         if other is not info:
             text = "stands twice in the zip" if other.filename == info.filename else f"clashes with {other.filename}"
             yield Defect("duplicate", text, where=info.filename[:200], hint=hint)
-    files = {_key(info.filename) for info in entries if not info.is_dir()}
+    files = {_key(info.filename) for info in entries if not _is_folder(info)}
     for info in entries:
         parts = _key(info.filename).split("/")
         if any("/".join(parts[:length]) in files for length in range(1, len(parts))):
@@ -243,7 +256,7 @@ def _overlaps(entries: list[zipfile.ZipInfo]) -> Iterator[Defect]:
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
     place = target / info.filename
-    if info.is_dir():
+    if _is_folder(info):
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
         return
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

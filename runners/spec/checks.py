@@ -36,6 +36,19 @@ def _phases(draft: Draft) -> Iterator[Defect]:
             text = "ladder is not available in this version"
             yield draft.defect("unavailable", ("phases", index, "feedback"), text, "Use rounded or none.")
     yield from _overlaps(draft)
+    yield from _leaving(draft)
+
+
+def _leaving(draft: Draft) -> Iterator[Defect]:
+    """Endpoints are sent the inputs of every split that a phase asks about: its organiser has to have said so."""
+    if draft.submission is None or SubmissionKind.ENDPOINT not in draft.submission.kinds:
+        return
+    for index, phase in draft.phases.items():
+        for key, name in (("split", phase.split), ("validation", phase.validation)):
+            if name in draft.data and not draft.data[name].leaves_platform:
+                text = f"this phase takes endpoints, and the inputs of {name} may not leave the platform"
+                hint = f"Set leaves_platform: true in data.{name}, or take endpoint from submission.kinds."
+                yield draft.defect("leak", ("phases", index, key), text, hint)
 
 
 #: From open to secret.

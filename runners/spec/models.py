@@ -20,6 +20,7 @@ class SubmissionKind(StrEnum):
     MODEL = "model"
     CONTAINER = "container"
     CODE = "code"
+    ENDPOINT = "endpoint"
 
 
 class TaskSpec(SpecModel):
@@ -168,6 +169,9 @@ class DataSpec(SpecModel):
 
     path: str
     visibility: Literal["public", "inputs", "hidden"]
+    leaves_platform: bool = Field(
+        False, description="Whether inputs of this split may be sent to endpoints on participants' own machines."
+    )
 
 
 class AttributeSpec(SpecModel):
@@ -216,9 +220,24 @@ class ResourceSpec(SpecModel):
     log: Size = Field(2**20, description="Log bytes kept.")
 
 
+class EndpointSpec(SpecModel):
+    """What a run may ask of an endpoint, whose owner pays for every answer. Questions asked again count too."""
+
+    queries: int = Field(100_000, ge=1, le=10**8, description="Most items asked in a run.")
+    queries_per_item: int = Field(200, ge=1, le=10**6, description="Most items asked for each item of the splits.")
+    items: int = Field(64, ge=1, le=256, description="Most items in one request.")
+    rate: float = Field(20.0, gt=0, le=1000, description="Most requests a second.")
+    timeout: Duration = Field(10.0, description="Of one request, from the look-up of the name to the last byte.")
+    retries: int = Field(4, ge=0, le=10, description="How often a request that failed is sent again.")
+    time: Duration | None = Field(None, description="Time of a whole run. Default, and at most: resources.time.")
+
+
 class SubmissionSpec(SpecModel):
     kinds: tuple[SubmissionKind, ...] = Field(min_length=1)
     resources: ResourceSpec = Field(default_factory=lambda: ResourceSpec())
+    endpoint: EndpointSpec = Field(
+        default_factory=lambda: EndpointSpec(), description="Budgets of a run that asks an endpoint."
+    )
     size: Size = Field(2**31, description="Largest artifact.")
     root_images: bool = Field(
         True, description="Whether an image may name root as its user. No image ever runs as root; false refuses it."

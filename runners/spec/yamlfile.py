@@ -110,6 +110,11 @@ def parse_yaml(text: str, *, file: str) -> Document:
         line = text[:position].count("\n") + 1 if isinstance(position, int) else None
         message = str(error).splitlines()[0]
         reader.document.defects.append(Defect("yaml", message, file=file, line=line, hint="Remove it."))
+    except (ValueError, OverflowError):  # an escape or a directive whose number is none
+        reader.document.data = None
+        text = "an escape or a number in it cannot be read"
+        hint = "Look for \\U, \\x and % in it, and remove them."
+        reader.document.defects.append(Defect("yaml", text, file=file, hint=hint))
     return reader.document
 
 

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import html
 import io
-import os
-import pty
-import re
 import shutil
-import struct
-import subprocess
 import sys
-import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from scripts.screenshots.pictures import MISSING, PICTURES, TERMINALS, Picture
+from scripts.screenshots.pictures import PICTURES, Picture
 from scripts.screenshots.site import MOMENT, site
-from scripts.stack import PYTHONPATH, ROOT
+from scripts.screenshots.terminals import TERMINALS, Desk, frame
+from scripts.stack import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 _DESK = {"width": 1440, "height": 900}
-_COLUMNS = 200
 _PHONE = {"width": 390, "height": 844}
-_TERMINAL = """<!doctype html><meta charset="utf-8"><style>
-@font-face {{ font-family: Mono; src: url("{font}"); }}
-body {{ margin: 0; padding: 48px; background: #f6f8fa; }}
-pre {{ margin: 0; padding: 24px 32px; border-radius: 8px; background: #0f141b; color: #e6ebf2;
-  font: 10.5px/18px Mono, monospace; white-space: pre-wrap; }}
-b {{ color: #6ca8ff; font-weight: 600; }}
-</style><pre>{text}</pre>"""
 
 
 def main() -> int:
@@ -59,7 +43,7 @@ def main() -> int:
 
 
 def _take_all(out: Path, chromium: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    missing = [(name, f"there is nothing to take of {what} yet") for name, what in MISSING if _wanted(name, names)]
+    missing: list[tuple[str, str]] = []
     with site() as (url, clock, folder):
         from scripts.screenshots.seed import seed
         from scripts.screenshots.signing import sessions
@@ -73,9 +57,12 @@ def _take_all(out: Path, chromium: str, names: tuple[str, ...]) -> list[tuple[st
                 if _wanted(picture.name, names):
                     why = _take(browser, url, picture, out, places, cookies)
                     missing += [(picture.name, why)] if why else []
-            for name, _what, command in TERMINALS:
+            for name, _what, take in TERMINALS:
                 if _wanted(name, names):
-                    _terminal(browser, url, token, out / f"{name}.png", command)
+                    page = browser.new_context(viewport=_DESK).new_page()
+                    take(page, Desk(url, token, folder))
+                    _save(page, out / f"{name}.png")
+                    page.context.close()
     return missing
 
 
@@ -118,6 +105,9 @@ def _shoot(
     except Exception as error:  # the page is not what the act was written for
         return str(error).splitlines()[0]
     _save(page, file)
+    if picture.address:
+        frame(page, file)
+        _save(page, file)
     return ""
 
 
@@ -129,40 +119,6 @@ def _save(page: Page, file: Path) -> None:
     picture.convert("RGB").quantize(192, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
         file, optimize=True
     )
-
-
-def _terminal(browser: Browser, url: str, token: str, file: Path, command: tuple[str, ...]) -> None:
-    """A page with what the command prints."""
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "NO_COLOR": "1", "COLUMNS": str(_COLUMNS), "TERM": "xterm"}
-    env |= {"TOUCHSTONE_URL": url, "TOUCHSTONE_TOKEN": token}
-    argv = [sys.executable, "-m", "touchstone_client.cli", *command]
-    said = _said(argv, env)
-    font = ROOT / "platform/touchstone/web/static/web/vendor/jetbrains-mono-latin-wght-normal.woff2"
-    text = f"<b>$ touchstone {html.escape(' '.join(command))}</b>\n{html.escape(said.rstrip())}"
-    context = browser.new_context(viewport=_DESK)
-    page = context.new_page()
-    source = file.with_suffix(".html")
-    source.write_text(_TERMINAL.format(font=font.as_uri(), text=text))
-    page.goto(source.as_uri())
-    _save(page, file)
-    source.unlink()
-    context.close()
-
-
-def _said(argv: list[str], env: dict[str, str]) -> str:
-    """What a command prints to a person: tables are drawn for a terminal only."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, _COLUMNS, 0, 0))
-    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=subprocess.STDOUT, env=env, cwd=ROOT) as process:
-        os.close(theirs)
-        parts = []
-        with contextlib.suppress(OSError):  # the other end is closed
-            while part := os.read(ours, 65536):
-                parts.append(part)
-    os.close(ours)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(argv)} ended with status {process.returncode}")
-    return re.sub(r"\x1b\[[0-9;]*m", "", b"".join(parts).decode().replace("\r\n", "\n"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Act = Callable[["Page"], None]
 
 @dataclass(frozen=True)
 class Picture:
-    """`path` may hold `{names}` of places. `key` ones are taken dark and on a phone too."""
+    """`path` may hold `{names}` of places. `key` ones are taken dark and on a phone too, `address` ones below it."""
 
     name: str
     what: str
@@ -25,6 +25,7 @@ class Picture:
     key: bool = False
     media: str = "screen"
     status: int = 200
+    address: bool = False
 
 
 def _columns(page: Page) -> None:
@@ -56,6 +57,12 @@ def _half_sent(page: Page) -> None:
     page.wait_for_timeout(4000)
 
 
+def _one_operation(page: Page) -> None:
+    chosen = page.locator("details").filter(has=page.get_by_text("Compare two to four submissions", exact=True)).last
+    chosen.locator("summary").first.click()
+    chosen.evaluate("el => el.scrollIntoView({block: 'start'})")
+
+
 def _to_table(page: Page) -> None:
     page.locator("thead a").first.focus()
     page.keyboard.press("Tab")
@@ -69,11 +76,13 @@ def _second_factor(page: Page) -> None:
 
 
 _BOARD = "/c/recidivism/leaderboard/development/main/"
+_SHOWN = "performance.balanced_accuracy,performance.roc_auc,performance.log_loss"
+_PICKED = f"{_BOARD}?cols={_SHOWN}&sort=-performance.roc_auc"
 PICTURES = (
     Picture("01-home", "home", "/", key=True),
     Picture("02-overview", "a competition", "/c/recidivism/", key=True),
     Picture("03-leaderboard", "a leaderboard with tie groups", _BOARD, "participant", _show_table, key=True),
-    Picture("04-columns", "columns picked", f"{_BOARD}?sort=-performance.roc_auc", "participant", _columns),
+    Picture("04-columns", "columns picked, and their address", _PICKED, "participant", _columns, address=True),
     Picture("05-pareto", "two results against each other", f"{_BOARD}pareto/", act=_show_chart, key=True),
     Picture("06-compare", "two entries compared", _BOARD, act=_tick),
     Picture("07-entry", "an entry with its groups and its evidence", "/c/recidivism/entry/{done}/"),
@@ -83,13 +92,9 @@ PICTURES = (
     Picture("11-wizard-data", "the wizard: data splits", "/drafts/{draft}/data/", "organiser"),
     Picture("12-wizard-metrics", "the wizard: metrics", "/drafts/{draft}/metrics/", "organiser", key=True),
     Picture("13-running-it", "an organiser's dashboard", "/c/recidivism/manage/", "organiser"),
-    Picture("14-api", "the interface's reference", "/api/v1/docs"),
+    Picture("14-api", "the interface's reference", "/api/v1/docs", act=_one_operation),
     Picture("17-second-factor", "sign-in with a second factor", "/login/", act=_second_factor),
     Picture("18-not-for-you", "what one may not see", "/c/sealed/", status=404),
     Picture("19-keyboard", "the keyboard's place in the table", _BOARD, "participant", _to_table),
     Picture("20-report", "a report, as printed", "/c/recidivism/report/development/", "organiser", media="print"),
 )
-#: Made from what a command prints: (name, what it shows, command line).
-TERMINALS = (("15-terminal", "the command line", ("leaderboard", "recidivism/development/main")),)
-#: Of what no page or command exists.
-MISSING = (("16-ci", "the summary of a CI job"),)

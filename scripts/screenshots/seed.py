@@ -68,15 +68,15 @@ def seed(clock: Clock, folder: Path) -> Seeded:
         participation_join(competition=competition, user=user, accept_terms=True, display_name=name)
     for number, (name, *skill) in enumerate(reversed(_ENTRIES)):
         clock.before(days=30 - 2 * number, hours=number)
-        _submit(people[name], phase, _answers(number, *skill), name="baseline")
+        _submit(people[name], phase, answers(number, *skill), name="baseline")
         run_everything(folder / f"runs{number}")
     mine = people["Northwind Lab"]
     done = Submission.objects.get(participation__user=mine)
     clock.before(hours=3)
-    failed = _submit(mine, phase, "\n".join(_answers(3, 2.0, 1.0, 0.5, 0.0).splitlines()[:-40]), name="ensemble of 5")
+    failed = _submit(mine, phase, "\n".join(answers(3, 2.0, 1.0, 0.5, 0.0).splitlines()[:-40]), name="ensemble of 5")
     run_check(run_id=failed.run_id)
     clock.before(minutes=4)
-    running = _submit(mine, phase, _answers(5, 3.3, 1.9, 0.3, 0.0), name="calibrated")
+    running = _submit(mine, phase, answers(5, 3.3, 1.9, 0.3, 0.0), name="calibrated")
     _run_halfway(running, clock)
     draft = draft_create(user=organiser, title="Night calls of birds", template="recidivism")
     clock.before(days=0)
@@ -89,7 +89,7 @@ def _submit(user: User, phase: Phase, text: str, *, name: str) -> Submission:
     return Submission.objects.select_related("run").get(pk=made.pk)
 
 
-def _answers(number: int, priors: float, age: float, noise: float, bias: float) -> str:
+def answers(number: int, priors: float, age: float, noise: float, bias: float) -> str:
     """Predictions for the validation split: a logistic rule of two features, with noise and a lean."""
     draw = np.random.default_rng(number)
     with (_FOLDER / "data/validation/inputs.csv").open() as file:

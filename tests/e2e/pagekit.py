@@ -11,11 +11,15 @@ from urllib.parse import urlsplit
 from django.contrib.staticfiles import finders
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 _AXE = (Path(__file__).parents[1] / "fixtures/vendor/axe/axe.min.js").read_text()
 #: KiB that the scripts of a page may have, compressed.
 SCRIPT_BUDGET = 350
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+#: The serious and critical rules of axe that look at colours.
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
 
 _RUN_AXE = """async (rules) => {
   const options = {resultTypes: ["violations"], iframes: false};
@@ -84,6 +88,24 @@ def axe(page: Page, *rules: str) -> list[str]:
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(_AXE)
     found: list[str] = page.evaluate(_RUN_AXE, list(rules))
+    return found
+
+
+def faults(page: Page) -> list[str]:
+    """Everything that is wrong with the page that is open: at a desk in light and dark, on a phone, and its scripts.
+
+    What the dark look changes are colours (`test_dark_changes_colours_alone`): in it only the rules that look at
+    colours can come to another verdict than in light.
+    """
+    found = axe(page)
+    page.emulate_media(color_scheme="dark")
+    found += [f"in dark: {fault}" for fault in axe(page, *COLOUR_RULES)]
+    page.set_viewport_size(PHONE)
+    found += [f"at {PHONE['width']} px: {fault}" for fault in too_wide(page)]
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    if (size := script_kib(page)) > SCRIPT_BUDGET:
+        found.append(f"{size:.0f} KiB of scripts")
     return found
 
 

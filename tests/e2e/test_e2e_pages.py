@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.urls import resolve
 
-from tests.e2e.pagekit import SCRIPT_BUDGET, axe, by_keyboard, script_kib, too_wide
+from tests.e2e.pagekit import DESK, by_keyboard, faults
 from tests.factories.world import ROLES, World, world
 from tests.unit.web.test_web_access import WALK, places
 
@@ -19,8 +19,6 @@ __all__ = ["world"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 800}
 #: Who looks at a page: the first of these who may. `ALSO` look different to somebody else.
 _EYES = ("organiser", "participant", "anonymous")
 ALSO = [
@@ -75,16 +73,7 @@ def test_no_page_has_a_fault_sticks_out_of_a_phone_or_loads_much(open_page, worl
             seen = role
         page.goto(path)
         page.wait_for_load_state("load")
-        faults = axe(page)
-        page.emulate_media(color_scheme="dark")
-        faults += [f"in dark: {fault}" for fault in axe(page, "color-contrast", "link-in-text-block")]
-        page.set_viewport_size(PHONE)
-        faults += [f"at 390 px: {fault}" for fault in too_wide(page)]
-        page.set_viewport_size(DESK)
-        page.emulate_media(color_scheme="light")
-        if (size := script_kib(page)) > SCRIPT_BUDGET:
-            faults.append(f"{size:.0f} KiB of scripts")
-        found += [f"{path} as {role}: {fault}" for fault in faults]
+        found += [f"{path} as {role}: {fault}" for fault in faults(page)]
     assert not found, "\n".join(found)
 
 

@@ -130,17 +130,24 @@ def told_apart(world: World, table: Mapping[str, str], places: Mapping[str, Any]
     return found
 
 
-def open_acts(world: World, table: Mapping[str, str], places: Mapping[str, Any], *, free: Iterable[str]) -> list[str]:
+def open_acts(
+    world: World,
+    table: Mapping[str, str],
+    places: Mapping[str, Any],
+    *,
+    free: Iterable[str],
+    everybody: Iterable[str] = (),
+) -> list[str]:
     """Acts (addresses that answer a GET with 405) that somebody may do who has nothing to do with what they change.
 
-    `free` are those that anybody who is signed in may do for themselves.
+    `free` are those that anybody who is signed in may do for themselves; `everybody` those for which nobody need be.
     """
     logging.getLogger("django.request").setLevel(logging.ERROR)
     found = []
     for role in ("anonymous", "stranger", "staff"):
         client = world.client(role)
         for address, row in table.items():
-            if "405" not in row or (role != "anonymous" and address in free):
+            if "405" not in row or address in everybody or (role != "anonymous" and address in free):
                 continue
             path = address.format(**places)
             response = client.post(path)

@@ -26,7 +26,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, engine_choice: Choice) -> Ite
         port=0,
         settings="tests.integration.live_settings",
         engine=engine_choice.for_node,
-        environ=clean_environment(),
+        environ=clean_environment() | {"TOUCHSTONE_OUTBOUND_ALLOW": "127.0.0.0/8"},  # endpoints of tests are here
         durable=False,
     )
     with stack:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livekit import answers, competition, write_bundle
+from livekit import answers, competition, inputs, write_bundle
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -27,8 +27,17 @@ def sign_up(page: Page, name: str) -> None:
 
 
 def data_of(folder: Path) -> Path:
-    """The files of the splits of a small task on two numbers."""
-    return write_bundle(folder, competition()) / "data"
+    """The files of the splits of a small task on two numbers; `private` is for the finals."""
+    data = write_bundle(folder, competition()) / "data"
+    (data / "private").mkdir()
+    items = [(f"p{number}", a, b) for number, (a, b) in enumerate(inputs(30))]
+    rows = {
+        "inputs": ["id,a,b", *(f"{key},{a:.4f},{b:.4f}" for key, a, b in items)],
+        "labels": ["id,label", *(f"{key},{'yes' if a > b else 'no'}" for key, a, b in items)],
+    }
+    for name, lines in rows.items():
+        (data / "private" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return data
 
 
 def predictions(path: Path, *, wrong: int = 0, rows: int = 40) -> Path:
@@ -71,12 +80,12 @@ def write_about(page: Page) -> None:
 
 def upload_data(page: Page, data: Path) -> None:
     step(page, "Data")
-    for split, seen in (("sample", "public"), ("test", "hidden")):
+    for split, seen in (("sample", "public"), ("test", "hidden"), ("private", "hidden")):
         page.get_by_label("Name", exact=True).fill(split)
         page.get_by_label("Who sees it", exact=True).select_option(seen)
         page.get_by_role("button", name="Save splits").click()
         expect(page.get_by_role("heading", name=f"Files of {split}")).to_be_visible()
-    for split in ("sample", "test"):
+    for split in ("sample", "test", "private"):
         for name in ("inputs.csv", "labels.csv"):
             page.get_by_label(f"Choose files for {split}, or drop them here").set_input_files(data / split / name)
             row = page.get_by_role("table", name=f"Files of {split}").get_by_text(name)
@@ -120,10 +129,26 @@ def open_a_phase(page: Page) -> None:
     step(page, "Phases")
     page.get_by_label("Title", exact=True).fill("Open")
     page.get_by_label("Opens (UTC)").fill("2026-01-01T00:00")
+    page.get_by_label("Closes (UTC)").fill("2099-01-01T00:00")
     page.get_by_label("Scored on").select_option("test")
     page.get_by_label("Submissions in all (optional)").fill("20")
     save(page)
     expect(page.get_by_role("heading", name="Open", level=3, exact=True)).to_be_visible()
+
+
+def add_finals(page: Page) -> None:
+    """A last phase in which the best are evaluated again on data that nobody had a score of."""
+    page.get_by_text("Add a phase").click()
+    new = page.locator("details.row-new")
+    new.get_by_label("Title", exact=True).fill("Finals")
+    new.get_by_label("Opens (UTC)").fill("2099-01-01T00:00")
+    new.get_by_label("Scored on").select_option("private")
+    save(page)
+    row = page.locator(".row-card", has=page.get_by_role("heading", name="Finals", level=3, exact=True))
+    row.get_by_text("Finalists, logs and priority").click()
+    row.get_by_label("Finalists of").select_option("open")
+    save(page)
+    expect(page.get_by_role("heading", name="Finals", level=3, exact=True)).to_be_visible()
 
 
 def allow_every_kind(page: Page) -> None:
@@ -158,11 +183,14 @@ def join(page: Page, address: str, name: str) -> None:
     page.wait_for_url("**/submit/")
 
 
-def submit(page: Page, address: str, file: Path, *, kind: str = "Predictions", name: str = "") -> None:
-    """Send a file; the page of the submission is there."""
+def submit(page: Page, address: str, what: Path | str, *, kind: str = "Predictions", name: str = "") -> None:
+    """Send a file, or an image by its name; the page of the submission is there."""
     page.goto(f"{address}submit/")
     page.get_by_role("radio", name=re.compile(f"^{kind}")).check()
-    page.get_by_label("Choose a file, or drop it here").set_input_files(file)
+    if isinstance(what, Path):
+        page.get_by_label("Choose a file, or drop it here").set_input_files(what)
+    else:
+        page.get_by_label("Image name, instead of a file").fill(what)
     if name:
         page.get_by_label("Name (optional)").fill(name)
     page.get_by_role("main").get_by_role("button", name="Submit").click()
@@ -173,3 +201,17 @@ def scored(page: Page, value: str) -> None:
     """The page shows it by itself: nobody loads it again."""
     expect(page.get_by_role("heading", name="Scores")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("row", name=re.compile("Accuracy")).first).to_contain_text(value)
+
+
+def finals(page: Page, address: str) -> None:
+    """Start the finals and wait until every finalist that can be run is through."""
+    page.goto(f"{address}manage/phases/")
+    page.get_by_role("link", name="Final ranking").click()
+    page.get_by_role("button", name="Start the finals").click()
+    expect(page.get_by_role("link", name="Publish the ranking…")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def finals_publish(page: Page) -> None:
+    page.get_by_role("link", name="Publish the ranking…").click()
+    page.get_by_role("button", name="Publish the ranking", exact=True).click()
+    expect(page.get_by_text("The final ranking is published.")).to_be_visible()

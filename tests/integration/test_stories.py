@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import storykit as do
-from livekit import Live, code
+from livekit import Live, build_image, code, remove_image
 from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import expect
 
@@ -56,6 +57,7 @@ def address(organiser: Page, tmp_path_factory: pytest.TempPathFactory) -> str:
     do.choose_metrics(organiser)
     do.rank(organiser)
     do.open_a_phase(organiser)
+    do.add_finals(organiser)
     do.allow_every_kind(organiser)
     return do.publish(organiser)
 
@@ -121,6 +123,52 @@ def test_a_participant_submits_each_kind_mends_a_failure_and_wins(
     expect(rows.nth(0)).to_contain_text("Nina")
     expect(rows.nth(0)).to_contain_text("You")
     expect(rows.nth(1)).to_contain_text("Robin")
+    page.goto(f"{address}submissions/")
+    page.get_by_role("row", name=re.compile("mended")).get_by_role("button", name="Make finalist").click()
+    expect(page.get_by_role("row", name=re.compile("mended"))).to_contain_text("finalist")
+
+
+@pytest.mark.docker
+def test_a_participant_mends_a_container_that_was_refused(
+    open_page: OpenPage, address: str, docker_node: str, tmp_path: Path
+) -> None:
+    page = open_page()
+    do.sign_up(page, f"carla-{uuid.uuid4().hex[:6]}")
+    do.join(page, address, "Carla")
+    broken = build_image(tmp_path / "broken", "FROM scratch\nCOPY main.py /app/main.py\n")
+    archive = tmp_path / "broken.tar"
+    subprocess.run([docker_node, "save", "--output", str(archive), broken], check=True, timeout=60)
+
+    do.submit(page, address, archive, kind="Container")
+    expect(page.get_by_role("heading", name="The file was not accepted, and nothing was run.")).to_be_visible(
+        timeout=do.PATIENCE_MS
+    )
+    expect(page.locator("#run").get_by_text(re.compile("ENTRYPOINT")).first).to_be_visible()
+    image = build_image(tmp_path / "mended", "FROM touchstone/base:1\nCOPY main.py /app/main.py\n")
+    told = [docker_node, "image", "inspect", "--format", "{{.Id}}", image]
+    digest = subprocess.run(told, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    do.submit(page, address, digest, kind="Container", name="mended")
+    do.scored(page, "1.000")
+    remove_image(image)
+
+
+def test_the_organiser_runs_the_finals_on_the_private_split(
+    open_page: OpenPage, organiser: Page, address: str, sandbox: str
+) -> None:
+    visitor, board = open_page(), f"{address}leaderboard/finals/main/"
+
+    do.finals(organiser, address)
+    table = organiser.get_by_role("table", name="Finalists by name")
+    expect(table.get_by_role("row", name=re.compile("Robin"))).to_contain_text("cannot be run")
+    expect(table.get_by_role("row", name=re.compile("Nina"))).to_contain_text("by them")
+    visitor.goto(board)
+    expect(visitor.get_by_role("main")).to_contain_text("their leaderboard appears when the organisers publish")
+    do.finals_publish(organiser)
+    visitor.goto(board)
+
+    row = visitor.get_by_role("table").first.locator("tbody tr", has=visitor.get_by_role("rowheader")).first
+    expect(row).to_contain_text(re.compile("Nina|Carla"))
+    expect(row).to_contain_text("1.000")
 
 
 def test_the_organiser_tells_closes_and_keeps_everything(open_page: OpenPage, organiser: Page, address: str) -> None:
@@ -133,7 +181,7 @@ def test_the_organiser_tells_closes_and_keeps_everything(open_page: OpenPage, or
     expect(visitor.get_by_role("heading", name="Thank you")).to_be_visible()
 
     page.goto(f"{address}manage/phases/")
-    page.get_by_role("link", name=re.compile("^Freeze")).click()
+    page.get_by_role("link", name="Freeze… Open").click()
     page.locator("form [name=reason]").fill("The winner is known.")
     page.get_by_role("button", name="Freeze", exact=True).click()
     expect(page.get_by_text("The winner is known.").first).to_be_visible()

@@ -9,13 +9,34 @@ from typing import Annotated
 
 import typer
 
-from touchstone_client.cli import auth, boards, bundle, competitions, images, runs, submit
+from touchstone_client.cli import (
+    auth,
+    boards,
+    bundle,
+    checks,
+    compare,
+    competitions,
+    completion,
+    credentials,
+    doctor,
+    images,
+    lists,
+    organising,
+    runs,
+    settings,
+    starting,
+    submit,
+    trying,
+)
 from touchstone_client.cli.group import Session, TouchstoneGroup
 
 app = typer.Typer(
     name="touchstone",
     cls=TouchstoneGroup,
-    help="Take part in Touchstone competitions, and organise them.",
+    help="Take part in Touchstone competitions, and organise them.\n\n"
+    "\b\nBegin with:\n  touchstone login --url https://touchstone.example.org\n  touchstone competitions\n"
+    "  touchstone competitions join NAME\n  touchstone init NAME\n  touchstone submit NAME/PHASE PATH --wait\n\n"
+    "Something does not work: touchstone doctor.",
     epilog="Exit codes: 0 ok, 1 unexpected, 2 usage, 3 submission failed, 4 not allowed, 5 quota or closed, "
     "6 timeout while waiting, 7 invalid input, 8 threshold missed, 130 interrupted.",
     no_args_is_help=True,
@@ -46,13 +67,11 @@ def _options(
     ctx.obj = Session(url=url, token=token)
 
 
-auth.add_to(app)
-competitions.add_to(app)
-bundle.add_to(app)
-images.add_to(app)
-submit.add_to(app)
-runs.add_to(app)
-boards.add_to(app)
+for part in (
+    auth, competitions, starting, checks, trying, images, credentials, submit, runs, lists, boards, compare, bundle,
+    organising, settings, doctor, completion,
+):  # fmt: skip
+    part.add_to(app)
 
 
 def main() -> None:

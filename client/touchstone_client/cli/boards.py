@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from touchstone_client.cli import output
-from touchstone_client.cli.group import connect, split_target
+from touchstone_client.cli.group import connect
 from touchstone_client.cli.render import validity
+from touchstone_client.cli.target import target_names
 from touchstone_client.errors import ClientError, ExitCode
 
 if TYPE_CHECKING:
@@ -25,24 +26,42 @@ def add_to(app: typer.Typer) -> None:
 
 def leaderboard(
     ctx: typer.Context,
-    target: Annotated[str, typer.Argument(metavar=_FORM, help="Without a phase or board: the first.")],
+    target: Annotated[str, typer.Argument(metavar=_FORM, help="Default: as your settings say.")] = "",
     csv: Annotated[bool, typer.Option("--csv", help="The whole leaderboard as CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    sort: Annotated[str, typer.Option(help="Sort by this column; -KEY turns the order.")] = "",
-    q: Annotated[str, typer.Option(help="Only participants with this in their name.")] = "",
+    sort: Annotated[
+        str, typer.Option(help="rank, participant, submitted, submissions or a column's key; -KEY turns the order.")
+    ] = "",
+    q: Annotated[str, typer.Option(help="Only participants with this in their name; several with commas.")] = "",
+    columns: Annotated[str, typer.Option(metavar="KEY,KEY", help="Only these columns.")] = "",
+    kind: Annotated[str, typer.Option(help="Only predictions, model, code, container or endpoint.")] = "",
+    who: Annotated[str, typer.Option(help="Only entries of participants, baselines or organisers.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Only those that are ranked; or sound: no check speaks against their robustness.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Rows.")] = 50,
+    after: Annotated[str, typer.Option(help="Go on after a page: `next` of its JSON.")] = "",
 ) -> None:
-    """Print a leaderboard."""
+    """Print a leaderboard. Without a phase or board: the first of the open phase.
+
+    \b
+    touchstone leaderboard garments
+    touchstone leaderboard garments/development/robust --sort -performance.accuracy --kind model
+    touchstone leaderboard garments --csv > board.csv
+    """
     if csv and json:
         raise typer.BadParameter("give --csv or --json, not both")
-    names = split_target(target, parts=3, form=_FORM)
+    filters = {"sort": sort, "q": q, "cols": columns, "kind": kind, "who": who, "only": only, "after": after}
+    if csv and any(filters.values()):
+        raise typer.BadParameter("--csv is always the whole leaderboard: leave the filters out, or use --json")
+    names = target_names(target, parts=3, form=_FORM, fill=False)
     with connect(ctx, need_token=False) as client:
         phase, slug = _board(client, names)
         if csv:
             for line in client.leaderboard_csv(names[0], phase, slug):
                 sys.stdout.write(line + "\n")
             return
-        board = client.leaderboard(names[0], phase, slug, sort=sort, q=q, limit=limit)
+        board = client.leaderboard(names[0], phase, slug, limit=limit, **filters)
     if json:
         output.as_json({"leaderboard": board})
         return

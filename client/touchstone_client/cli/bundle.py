@@ -38,7 +38,11 @@ def add_to(app: typer.Typer) -> None:
 
 @group.command()
 def check(folder: _Folder, json: _Json = False) -> None:
-    """List every defect of a competition folder, without a server. Exit code 7 where there is one."""
+    """List every defect of a competition folder, without a server. Exit code 7 where there is one.
+
+    \b
+    touchstone competition check my-competition/
+    """
     slug, details, looked = _checked(folder)
     if json:
         output.as_json({"ok": not details, "competition": slug, "data_checked": looked, "defects": details})
@@ -61,7 +65,11 @@ def push(
     ] = False,
     json: _Json = False,
 ) -> None:
-    """Publish a competition folder, or bring the published one to its state. Needs a token that may organise."""
+    """Publish a competition folder, or bring the published one to its state. Needs a token that may organise.
+
+    \b
+    touchstone competition push my-competition/
+    """
     from touchstone_client.cli.progress import bar
 
     if check_first and folder.is_dir():

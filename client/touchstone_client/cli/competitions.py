@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +35,12 @@ def add_to(app: typer.Typer) -> None:
 def competitions(
     ctx: typer.Context, json: _Json = False, q: Annotated[str, typer.Option(help="Words to look for.")] = ""
 ) -> None:
-    """List the competitions you may see."""
+    """List the competitions you may see; or show, join or download one.
+
+    \b
+    touchstone competitions
+    touchstone competitions --q fairness
+    """
     if ctx.invoked_subcommand is not None:
         return
     with connect(ctx, need_token=False) as client:
@@ -53,9 +58,15 @@ def _closing(phases: tuple[Phase, ...]) -> object:
 
 @group.command()
 def show(ctx: typer.Context, slug: _Slug, json: _Json = False) -> None:
-    """Show phases, limits, data, metrics and leaderboards of a competition."""
+    """Show phases, limits, data, metrics and leaderboards of a competition.
+
+    \b
+    touchstone competitions show garments
+    """
+    from touchstone_client.describing import fetch
+
     with connect(ctx, need_token=False) as client:
-        found = client.competition(slug)
+        found = fetch(client, slug).competition
     if json:
         output.as_json({"competition": found})
         return
@@ -102,7 +113,12 @@ def join(
     display_name: Annotated[str, typer.Option(help="Name on the leaderboard. Default: your user name.")] = "",
     json: _Json = False,
 ) -> None:
-    """Take part in a competition. Without --accept-terms the terms are printed and nothing happens."""
+    """Take part in a competition. Without --accept-terms the terms are printed and nothing happens.
+
+    \b
+    touchstone competitions join garments
+    touchstone competitions join garments --accept-terms --display-name "Team Loom"
+    """
     with connect(ctx) as client:
         if not accept_terms:
             found = client.competition(slug)
@@ -122,7 +138,7 @@ def join(
         output.talk(f"You asked to take part in {joined.competition} as {joined.display_name}: its organisers decide.")
         return
     output.talk(f"You take part in {joined.competition} as {joined.display_name}.")
-    output.talk(f"Next: touchstone competitions download {slug}, then touchstone submit {slug}/PHASE FILE")
+    output.talk(f"Next: touchstone init {slug}; or touchstone competitions download {slug}")
 
 
 @group.command()
@@ -133,7 +149,16 @@ def download(
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: ./COMPETITION")] = None,
     starting_kit: Annotated[bool, typer.Option(help="The starting kit too.")] = True,
 ) -> None:
-    """Download the data that the competition gives out. Files that are already there and right are not sent again."""
+    """Download the data that the competition gives out. Files that are already there and right are not sent again.
+
+    `touchstone validate` and `touchstone test` then need no server.
+
+    \b
+    touchstone competitions download garments
+    touchstone competitions download garments --split train --out data
+    """
+    from touchstone_client.describing import fetch
+
     folder = out or Path(slug)
     with connect(ctx, need_token=False) as client:
         found = client.competition(slug)
@@ -143,6 +168,7 @@ def download(
             target = folder / "starting-kit.zip"
             client.download_starting_kit(found.slug, target)
             output.data(str(target))
+        fetch(client, slug, folder=folder)
 
 
 def _chosen(found: Competition, wanted: str) -> list[Split]:
@@ -161,12 +187,10 @@ def _chosen(found: Competition, wanted: str) -> list[Split]:
 
 def _download_split(client: Client, slug: str, split: Split, folder: Path) -> None:
     from touchstone_client.cli.progress import bar
+    from touchstone_client.describing import safe_name
 
     for file in split.files:
-        name = PurePosixPath(file.name)
-        if name.is_absolute() or ".." in name.parts or "\\" in file.name:
-            raise ClientError(f"The server names a file outside the folder: {file.name!r}", code="unsafe_name")
-        target = folder / split.name / name
+        target = folder / split.name / safe_name(file.name)
         with bar(f"{split.name}/{file.name}") as progress:
             client.download(slug, split.name, file, target, progress=progress)
         output.data(str(target))

@@ -32,6 +32,9 @@ def push(
 
     Uses the docker command of this machine. Your token is given to it for this push only, and nothing is left in
     ~/.docker.
+
+    \b
+    touchstone image push my-model:1 -c garments
     """
     from touchstone_client import config
     from touchstone_client.pushing import push_image
@@ -49,7 +52,11 @@ def push(
 
 
 def list_images(ctx: typer.Context, competition: _Competition, json: _Json = False) -> None:
-    """Show the images you pushed for a competition, the newest first."""
+    """Show the images you pushed for a competition, the newest first.
+
+    \b
+    touchstone image list garments
+    """
     from touchstone_client.cli.progress import megabytes
 
     with connect(ctx) as client:
@@ -69,7 +76,11 @@ def remove(
     ctx: typer.Context,
     image: Annotated[str, typer.Argument(metavar="NAME", help="As `touchstone image list` shows it, with @sha256:…")],
 ) -> None:
-    """Take an image that you never submitted out of the registry."""
+    """Take an image that you never submitted out of the registry.
+
+    \b
+    touchstone image remove HOST/garments/YOU/my-model@sha256:…
+    """
     parts = image.split("/")
     if len(parts) < 4 or "@sha256:" not in image:
         raise typer.BadParameter(f"{image!r} is not of the form HOST/COMPETITION/YOU/NAME@sha256:…")

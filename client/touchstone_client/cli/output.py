@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -45,6 +46,17 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Says on stderr what is waited for; on a terminal something moves meanwhile."""
+    if not sys.stderr.isatty():
+        talk(text)
+        yield
+        return
+    with console(stderr=True).status(printable(text)):
+        yield
 
 
 def table(
@@ -119,7 +131,7 @@ def error(problem: ClientError) -> None:
 
 
 def defect_line(detail: Detail) -> str:
-    """`file:line  key.path  message` and the hint on a line of its own."""
-    place = f"{detail.file}:{detail.line}" if detail.file and detail.line else detail.file
+    """`file:line:column  key.path  message` and the hint on a line of its own."""
+    place = ":".join(str(part) for part in (detail.file, detail.line, detail.column) if part)
     head = "  ".join(text for text in (place, detail.where, detail.message) if text)
     return f"  {head}" + (f"\n      {detail.hint}" if detail.hint else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def outcome(client: Client, done: Submission, *, json: bool, thresholds: Sequenc
     if json:
         output.as_json({"submission": done, "results": results, "missed": misses})
     else:
-        _print(done, results)
+        show(done, results)
     for text in misses:
         output.talk(f"Threshold missed: {text}")
     if done.status != "scored":
@@ -49,7 +50,8 @@ def outcome(client: Client, done: Submission, *, json: bool, thresholds: Sequenc
         raise typer.Exit(ExitCode.THRESHOLD)
 
 
-def _print(done: Submission, results: Results) -> None:
+def show(done: Submission, results: Results) -> None:
+    """The outcome for a person: results, or why there are none."""
     if done.status == "scored":
         table(results)
     else:
@@ -73,18 +75,27 @@ def explain(done: Submission) -> None:
 
 
 def table(results: Results) -> None:
-    """Results, one a row, with their intervals."""
+    """Results, one a row, and what is held back."""
+    metric_table(results.items)
+    if results.note:
+        output.talk(results.note)
+
+
+def metric_table(items: Sequence[MetricValue]) -> None:
+    """Values, one a row, with their intervals. On a terminal, those that do not apply are counted and not listed."""
+    applying = [item for item in items if item.state != "not_applicable"]
+    shown = applying if applying and sys.stdout.isatty() else items
     rows = [
         (
             item.key, value(item), interval(item), item.n, item.unit, item.direction, item.state, item.reason,
             validity(item.verdict, item.doubts),
         )
-        for item in results.items
+        for item in shown
     ]  # fmt: skip
     columns = ["key", "value", "95 % interval", "n", "unit", "direction", "state", "reason", "validity"]
     output.table(columns, rows, dispensable=["direction"])
-    if results.note:
-        output.talk(results.note)
+    if len(shown) < len(items):
+        output.talk(f"{len(items) - len(shown)} more do not apply to this submission; --json has them and says why.")
 
 
 def value(item: MetricValue) -> str:

@@ -1,4 +1,4 @@
-"""status, logs, results, cancel, submissions, quota, queues, nodes."""
+"""status, logs, results, cancel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from touchstone_client.cli import output, render
-from touchstone_client.cli.group import connect, split_target
+from touchstone_client.cli.group import connect
+from touchstone_client.cli.target import seconds
 from touchstone_client.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The submission's id, as `submit` printed it.")]
-_Timeout = Annotated[float | None, typer.Option(min=1, help="Longest wait in seconds.")]
+_Timeout = Annotated[str, typer.Option(help="Longest wait, such as 90s or 30m.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (status, logs, results, cancel, submissions, quota, queues, nodes):
+    for command in (status, logs, results, cancel):
         app.command()(command)
 
 
@@ -29,13 +30,19 @@ def status(
     ctx: typer.Context,
     submission: _Id,
     watch: Annotated[bool, typer.Option("--watch", help="Wait until the run has ended.")] = False,
-    timeout: _Timeout = None,
+    timeout: _Timeout = "",
     json: _Json = False,
 ) -> None:
-    """Show the state of a submission. With --watch: wait for the end; exit code 3 where it was not scored."""
+    """Show the state of a submission. With --watch: wait for the end; exit code 3 where it was not scored.
+
+    \b
+    touchstone status ID --watch --timeout 30m
+    touchstone status ID --json
+    """
     with connect(ctx) as client:
         if watch:
-            render.outcome(client, render.watch(client, submission, timeout=timeout), json=json)
+            ctx.obj.interrupted = "The run goes on; the same command watches it again."
+            render.outcome(client, render.watch(client, submission, timeout=seconds(timeout)), json=json)
             return
         found = client.submission(submission)
     if json:
@@ -79,14 +86,28 @@ def logs(
     part: Annotated[
         str, typer.Option(help="all, sample (what it wrote about the public sample) or run (what it wrote then).")
     ] = "all",
-    timeout: _Timeout = None,
+    since: Annotated[
+        str, typer.Option(help="Only what happened since then: 5m, 2h, or a time like 2026-01-31T12:00.")
+    ] = "",
+    timeout: _Timeout = "",
 ) -> None:
-    """Print a submission's log, as far as the phase shows it."""
+    """Print a submission's log, as far as the phase shows it. The log goes to stdout, all else to stderr.
+
+    \b
+    touchstone logs ID --follow
+    touchstone logs ID --part sample
+    touchstone logs ID --since 5m          # what happened in the last five minutes: history, and the log's end
+    """
     if part not in ("all", "sample", "run"):
         raise typer.BadParameter(f"{part!r} is none of all, sample and run", param_hint="--part")
+    began = _since(since)
     with connect(ctx) as client:
         if follow:
-            _follow(client, submission, part, timeout)
+            ctx.obj.interrupted = "The run goes on; the same command follows it again."
+            _follow(client, submission, part, seconds(timeout), began)
+            return
+        if began is not None:
+            _recent(client, submission, part, began)
             return
         text = client.log(submission, part=part)
     if text.strip():
@@ -95,12 +116,47 @@ def logs(
         output.talk("There is no log to show.")
 
 
-def _follow(client: Client, submission: str, part: str, timeout: float | None) -> None:
-    """The log as it is written to stdout, line by line; the history to stderr."""
+def _since(text: str) -> datetime | None:
+    """A time, or how long ago. Raises usage errors for what is neither."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        ago = seconds(text, option="--since")
+        return datetime.now(UTC) - timedelta(seconds=ago or 0)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _recent(client: Client, submission: str, part: str, began: datetime) -> None:
+    """Events of the history since then, and the lines of the log that were written then."""
+    after, lines = 0, list[str]()
+    while True:
+        page = client.events(submission, after=after)
+        for event in page.items:
+            if event.at < began:
+                continue
+            if event.kind != "log":
+                output.talk(f"{event.at:%H:%M:%S}  {event.message}")
+            elif part in ("all", "sample" if event.data.get("public") else "run"):
+                lines += str(event.data.get("text") or event.message).rstrip("\n").splitlines()
+        if not page.items:
+            break
+        after = page.next_after
+    for line in lines:
+        output.data(line)
+    if not lines:
+        output.talk(f"Nothing was logged since {output.cell(began)}.")
+
+
+def _follow(client: Client, submission: str, part: str, timeout: float | None, began: datetime | None) -> None:
+    """The log as it is written to stdout, line by line; the history, from `began` on, to stderr."""
     rest = ""
     for message in client.follow(submission, timeout=timeout, part=part):
         if message.event == "event":
-            output.talk(f"{str(message.data.get('at', ''))[11:19]}  {message.data.get('message', '')}")
+            told = str(message.data.get("at", ""))
+            if began is None or (told and datetime.fromisoformat(told) >= began):
+                output.talk(f"{told[11:19]}  {message.data.get('message', '')}")
         elif message.event == "log":
             if message.data.get("anew") and rest:
                 output.data(rest)
@@ -113,7 +169,12 @@ def _follow(client: Client, submission: str, part: str, timeout: float | None) -
 
 
 def results(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
-    """Print the results of a submission, as far as the phase shows them."""
+    """Print the results of a submission, as far as the phase shows them.
+
+    \b
+    touchstone results ID
+    touchstone results ID --json | jq '.results.items[] | {key, value}'
+    """
     with connect(ctx) as client:
         found = client.results(submission)
     if json:
@@ -128,7 +189,11 @@ def results(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
 
 
 def cancel(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
-    """Stop a submission that has not ended."""
+    """Stop a submission that has not ended. One that was stopped before it ran uses no quota.
+
+    \b
+    touchstone cancel ID
+    """
     with connect(ctx) as client:
         found = client.cancel(submission)
     if json:
@@ -137,74 +202,3 @@ def cancel(ctx: typer.Context, submission: _Id, json: _Json = False) -> None:
         output.talk(f"{submission} is {found.status}.")
     else:
         output.talk(f"{submission} is being stopped (now {found.status}).")
-
-
-def submissions(
-    ctx: typer.Context,
-    competition: Annotated[str, typer.Argument(help="Only those to this competition.")] = "",
-    json: _Json = False,
-) -> None:
-    """List your submissions, newest first."""
-    with connect(ctx) as client:
-        found = list(client.submissions(competition))
-    if json:
-        output.as_json({"submissions": found})
-        return
-    rows = [
-        (item.id, f"{item.competition}/{item.phase}", item.kind, item.status, item.created_at, item.message)
-        for item in found
-    ]
-    output.table(["id", "to", "kind", "status", "sent", "message"], rows)
-
-
-def quota(
-    ctx: typer.Context,
-    target: Annotated[
-        str, typer.Argument(metavar="COMPETITION[/PHASE]", help="Without a phase: the one that is open.")
-    ],
-    json: _Json = False,
-) -> None:
-    """Show how many submissions are left."""
-    names = split_target(target, parts=2, form="COMPETITION[/PHASE]")
-    with connect(ctx) as client:
-        found = client.quota(names[0], names[1] if len(names) > 1 else "")
-    if json:
-        output.as_json({"quota": found})
-        return
-    output.data(f"{found.competition}/{found.phase}: {render.quota_line(found) or 'no limit'}")
-
-
-def queues(ctx: typer.Context, json: _Json = False) -> None:
-    """Show what waits in each queue, and who is there to take it."""
-    with connect(ctx) as client:
-        found = client.queues()
-    if json:
-        output.as_json({"queues": found})
-        return
-    rows = [(q.name, q.nodes_online, f"{q.busy}/{q.slots}", q.waiting, q.oldest, _seconds(q.usual_wait)) for q in found]
-    output.table(["queue", "nodes online", "slots in use", "waiting", "oldest since", "usual wait"], rows)
-
-
-def _seconds(value: float | None) -> object:
-    return None if value is None else f"{value:.3g} s"
-
-
-def nodes(ctx: typer.Context, json: _Json = False) -> None:
-    """List the nodes that evaluate submissions; for the platform's staff."""
-    with connect(ctx) as client:
-        found = client.nodes()
-    if json:
-        output.as_json({"nodes": found})
-        return
-    rows = [
-        (
-            node.name, node.state, ",".join(node.queues), node.cpus, _gib(node.memory), len(node.gpus),
-            f"{len(node.runs)}/{node.slots}", node.seen_at, node.quarantine_reason,
-        )
-        for node in found
-    ]  # fmt: skip
-    output.table(["name", "state", "queues", "cpus", "memory", "gpus", "runs", "seen", "why"], rows)
-
-
-def _gib(size: int | None) -> object:
-    return None if size is None else f"{size / 2**30:.1f} GiB"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
 
+from touchstone_client.summary import Judged
 from touchstone_client.types import MetricValue, Results
 
 
@@ -38,19 +40,29 @@ def _threshold(text: str) -> Threshold:
 
 def missed(thresholds: list[Threshold], results: Results) -> list[str]:
     """A sentence for each threshold that is not met. A result that is missing or undefined meets none."""
+    return [item.text for item in judged(thresholds, results) if not item.passed]
+
+
+def judged(thresholds: Sequence[Threshold], results: Results) -> list[Judged]:
+    """Each threshold with what was measured."""
     by_key = {item.key: item for item in results.items}
-    return [text for item in thresholds if (text := _missed(item, by_key)) is not None]
+    return [_judged(item, by_key) for item in thresholds]
 
 
-def _missed(threshold: Threshold, by_key: dict[str, MetricValue]) -> str | None:
+def _judged(threshold: Threshold, by_key: dict[str, MetricValue]) -> Judged:
     found = by_key.get(threshold.key)
+    limit = f"{threshold.value:g}"
     if found is None:
-        return f"{threshold.key}: no such result; there are {', '.join(by_key) or 'none to see'}"
+        there = f"no such result; there are {', '.join(by_key) or 'none to see'}"
+        return Judged(threshold.key, limit, "no such result", False, f"{threshold.key}: {there}")
     if found.value is None:
-        return f"{threshold.key}: {found.state}{f' ({found.reason})' if found.reason else ''}"
+        why = f"{found.state}{f' ({found.reason})' if found.reason else ''}"
+        return Judged(threshold.key, limit, why, False, f"{threshold.key}: {why}")
     measured, relation = _compared(found)
     worse = measured < threshold.value if relation == "at least" else measured > threshold.value
-    return f"{threshold.key}: {measured:.6g}, wanted {relation} {threshold.value:g}" if worse else None
+    wanted = f"{relation} {limit}"
+    text = f"{threshold.key}: {measured:.6g}, wanted {wanted}"
+    return Judged(threshold.key, wanted, f"{measured:.6g}", not worse, text)
 
 
 def _compared(found: MetricValue) -> tuple[float, str]:

@@ -11,13 +11,14 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
 from touchstone.core.addresses import client_address
-from touchstone.core.errors import TooBusy
+from touchstone.core.errors import Conflict, TooBusy
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,8 @@ class AccountAdapter(DefaultAccountAdapter):
         except (OSError, smtplib.SMTPException) as error:
             log.error("mail_not_sent", template=template_prefix, error=f"{type(error).__name__}: {error}")
             raise TooBusy(
-                "The mail server does not take messages at the moment, so no mail was sent.",
-                "Try again in a few minutes. If it lasts, tell who runs this site.",
+                _("The mail server does not take messages at the moment, so no mail was sent."),
+                _("Try again in a few minutes. If it lasts, tell who runs this site."),
                 "mail_not_sent",
             ) from error
 
@@ -62,10 +63,15 @@ class AccountAdapter(DefaultAccountAdapter):
             super().add_message(request, level, message_template, *args, **kwargs)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        with transaction.atomic():
-            confirmed = bool(super().confirm_email(request, email_address))
-            if confirmed:
-                audit_append(actor=email_address.user, act="email.confirm", subject=f"user:{email_address.user_id}")
+        try:
+            with transaction.atomic():
+                confirmed = bool(super().confirm_email(request, email_address))
+                if confirmed:
+                    audit_append(actor=email_address.user, act="email.confirm", subject=f"user:{email_address.user_id}")
+        except IntegrityError as error:  # it becomes the address that they write from, and another account does
+            raise Conflict(
+                _("Another account writes from this address."), _("Use a different one, or ask who runs this site.")
+            ) from error
         return confirmed
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
@@ -91,5 +97,5 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
 def _user(user: AbstractBaseUser) -> User:
     if not isinstance(user, User):
-        raise TypeError(f"a {type(user).__name__} is no user of this site")
+        raise TypeError(_("a %(name)s is no user of this site") % {"name": type(user).__name__})
     return user

@@ -18,10 +18,12 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
-from touchstone.accounts.models import ApiToken, User
+from touchstone.accounts.models import ApiToken, DeviceGrant, TrustedPublisher, User
 from touchstone.audit.services import audit_append
-from touchstone.competitions.models import Competition, Member, Participation
+from touchstone.competitions.invitations import invitations_end
+from touchstone.competitions.models import Competition, Invitation, Member, Participation
 from touchstone.competitions.selectors import is_member, participations_of
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict
@@ -29,12 +31,21 @@ from touchstone.core.storage import blob_open
 from touchstone.evaluations.models import Result, Run, RunStatus
 from touchstone.evaluations.services import run_cancel
 from touchstone.evaluations.visibility import results_blunted, results_hidden
+from touchstone.hooks.models import Webhook
+from touchstone.hooks.services import webhooks_forget
 from touchstone.leaderboards.services import boards_touch
+from touchstone.submissions.endpoints import credentials_forget, credentials_of
 from touchstone.submissions.models import Submission, Upload
 from touchstone.transfers.models import MatrixEntry
 
 #: An export up to this size is made in memory.
 _IN_MEMORY = 2**20
+_TOKEN = (
+    "name", "scopes", "origin", "provenance", "created_at", "expires_at", "last_used_at", "revoked_at",
+)  # fmt: skip
+_TRUST = (
+    "issuer", "repository", "repository_id", "owner_id", "workflow", "environment", "ref", "created_at", "last_used_at",
+)  # fmt: skip
 _ENDED = (RunStatus.SCORED, RunStatus.REJECTED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
@@ -79,7 +90,8 @@ def account_delete(*, user: User) -> None:
     """
     if Competition.objects.filter(owner=user).exists():
         raise Conflict(
-            "You own competitions, and each needs an owner.", "Ask who runs this site to give them to somebody else."
+            _("You own competitions, and each needs an owner."),
+            _("Ask who runs this site to give them to somebody else."),
         )
     with transaction.atomic():
         # In the order in which reports of nodes and submissions take them; the lock of the audit comes last.
@@ -93,6 +105,9 @@ def account_delete(*, user: User) -> None:
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _end_access(user)
         user.organised_competitions.clear()
+        invitations_end(rows=Invitation.objects.filter(invited_by=user), by=user)
+        webhooks_forget(user=user)
+        credentials_forget(user=user)
         Upload.objects.filter(user=user, completed_at=None).update(expires_at=now())
         for participation in participations:
             _rename(participation)
@@ -132,6 +147,8 @@ def _rename(participation: Participation) -> None:
 
 def _end_access(user: User) -> None:
     ApiToken.objects.filter(user=user).delete()
+    TrustedPublisher.objects.filter(user=user).delete()
+    DeviceGrant.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
     keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
@@ -157,6 +174,7 @@ def _submissions(user: User) -> QuerySet[Submission]:
 
 def _account(user: User) -> dict[str, Any]:
     tokens = ApiToken.objects.filter(user=user)
+    trusts = TrustedPublisher.objects.filter(user=user)
     return {
         "username": user.username,
         "email": user.email,
@@ -166,7 +184,19 @@ def _account(user: User) -> dict[str, Any]:
         "accounts_elsewhere": list(SocialAccount.objects.filter(user=user).values("provider", "uid", "date_joined")),
         "second_factors": list(Authenticator.objects.filter(user=user).values("type", "created_at", "last_used_at")),
         "sessions": list(UserSession.objects.filter(user=user).values("ip", "user_agent", "created_at")),
-        "tokens": list(tokens.values("name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")),
+        "tokens": list(tokens.values(*_TOKEN)),
+        "trusted_publishers": list(trusts.values("competition__slug", *_TRUST)),
+        "credentials": list(credentials_of(user=user).values("name", "header", "created_at", "last_used_at")),
+        "webhooks": [
+            {
+                "url": row.url,
+                "competition": row.competition and row.competition.slug,
+                "events": row.events,
+                "enabled": row.enabled,
+                "created_at": row.created_at,
+            }
+            for row in Webhook.objects.filter(owner=user).select_related("competition")
+        ],
         "participations": [
             {
                 "competition": row.competition.slug,
@@ -192,6 +222,7 @@ def _submission(each: Submission, user: User) -> dict[str, Any]:
         "id": each.pk, "competition": each.phase.competition.slug, "phase": each.phase.slug, "kind": each.kind,
         "name": each.name,
         "created_at": each.created_at, "message": each.message, "image": each.image, "files": each.files,
+        "endpoint": each.endpoint,
         "status": run.status, "verdict": run.verdict, "run_message": run.message, "finished_at": run.finished_at,
         "withdrawn_at": each.withdrawn_at, "withdrawn_reason": each.withdrawn_reason,
         "results": _values(results),

@@ -38,5 +38,11 @@ def _is_live(token: ApiToken) -> bool:
 
 
 def tokens_of(*, user: User) -> QuerySet[ApiToken]:
-    """A user's tokens that were not revoked, newest first."""
-    return ApiToken.objects.filter(user=user, revoked_at=None)
+    """A user's tokens that were not revoked, newest first; of a CI service's jobs only those that still work."""
+    over = Q(origin=ApiToken.Origin.CI, expires_at__lte=now())
+    return ApiToken.objects.filter(user=user, revoked_at=None).exclude(over)
+
+
+def tokens_live(*, user: User) -> QuerySet[ApiToken]:
+    """A user's tokens that work now."""
+    return ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now()), user=user, revoked_at=None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
@@ -11,10 +14,15 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from touchstone.accounts.models import ApiToken, User
+from touchstone.accounts.scopes import allows, competitions_of, knows
 from touchstone.accounts.selectors import token_user
+from touchstone.submissions.models import Submission, Upload
+from touchstone.transfers.models import Matrix
 
 #: In the map of a view's scopes: anybody may call this operation, signed in or not.
 PUBLIC = ""
+#: Any token will do, whatever its scopes: what concerns the token itself.
+ANY = "any"
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -39,19 +47,101 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class ScopePermission(BasePermission):
-    """Compares the view's `scopes` (method → scope) with those of the token. A session has all scopes."""
+    """Compares what the view's `scopes` (method → scope) ask for with what the token holds. A session holds all.
+
+    The competition is that of the address, or of the submission, matrix or upload in it; `competition_in` of a view
+    says where else it stands. A token limited to one competition is refused wherever none is named.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         needed = view.scopes.get("GET" if request.method == "HEAD" else request.method)
-        if needed is None or needed == PUBLIC:  # None: no such method here, which is answered 405
+        if needed is None:  # no such method here, which is answered 405
+            return True
+        if needed == PUBLIC:
+            _as_anybody(request, view)
             return True
         if not request.user.is_authenticated:
             raise NotAuthenticated("This needs a token or a signed-in browser.", "not_signed_in")
-        if isinstance(request.auth, ApiToken) and needed not in request.auth.scopes:
-            held = ", ".join(request.auth.scopes)
-            text = f"The token {request.auth.name!r} has not the scope {needed!r}; it has {held}."
-            raise PermissionDenied(text, "scope_missing")
+        if needed != ANY and isinstance(request.auth, ApiToken):
+            _check(request, view, needed)
         return True
+
+
+def _check(request: Request, view: Any, needed: str) -> None:
+    """Raises `PermissionDenied` where the token's scopes are not enough."""
+    token: ApiToken = request.auth
+    if allows(token.scopes, needed):
+        return
+    text = f"The token {token.name!r} has not the scope {needed!r}; it has {', '.join(token.scopes)}."
+    if competitions_of(token.scopes, needed):  # else nothing about the request could help
+        inside = view.competition_in.get(request.method) == "inside"
+        if inside or allows(token.scopes, needed, competition_named(request, view)):
+            return
+        # Which competition an id belongs to is not told.
+        text = f"The token {token.name!r} has the scope {needed!r} for one competition only, and this is not of it."
+    raise PermissionDenied(text, "scope_missing")
+
+
+def _as_anybody(request: Request, view: Any) -> None:
+    """Where all may read, a token that does not reach a competition is told what everybody is, and no more."""
+    if not isinstance(request.auth, ApiToken) or knows(request.auth.scopes):
+        return
+    if not knows(request.auth.scopes, competition_named(request, view)):
+        request.user = AnonymousUser()
+
+
+def token_reach(request: Request, needed: str) -> frozenset[str] | None:
+    """The competitions that the caller's token reaches with `needed`; None: all that the person does."""
+    return competitions_of(request.auth.scopes, needed) if isinstance(request.auth, ApiToken) else None
+
+
+def own_competition(request: Request, needed: str) -> str:
+    """The one competition of a token that reaches no other; else empty."""
+    reach = token_reach(request, needed)
+    return next(iter(reach)) if reach and len(reach) == 1 else ""
+
+
+def token_provenance(request: Request) -> dict[str, str]:
+    """Which job of a CI service the caller's token was made for; empty for all others."""
+    return dict(request.auth.provenance) if isinstance(request.auth, ApiToken) else {}
+
+
+def competition_named(request: Request, view: Any) -> str | None:
+    """The slug of the competition that a request is about, whoever may see it; None where it names none."""
+    given = view.kwargs
+    if "slug" in given:
+        return str(given["slug"])
+    for name, slug_of in _OWNERS.items():
+        if name in given:
+            return slug_of(given[name])
+    method = "GET" if request.method == "HEAD" else str(request.method)
+    place = view.competition_in.get(method, "")
+    if not place:
+        return None
+    named = (request.query_params if place.startswith("query") else request.data).get("competition")
+    if not named and place.endswith("own"):
+        return own_competition(request, view.scopes[method]) or None
+    return named if isinstance(named, str) and named else None
+
+
+def _submission_slug(key: uuid.UUID) -> str | None:
+    return Submission.objects.filter(pk=key).values_list("phase__competition__slug", flat=True).first()
+
+
+def _upload_slug(key: uuid.UUID) -> str | None:
+    return Upload.objects.filter(pk=key).values_list("competition__slug", flat=True).first()
+
+
+def _matrix_slug(key: uuid.UUID) -> str | None:
+    return Matrix.objects.filter(pk=key).values_list("phase__competition__slug", flat=True).first()
+
+
+#: Parts of addresses that belong to a competition, and how to find it.
+_OWNERS: dict[str, Callable[[uuid.UUID], str | None]] = {
+    "submission": _submission_slug,
+    "upload": _upload_slug,
+    "matrix": _matrix_slug,
+}
 
 
 class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -62,7 +152,9 @@ class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API token, made on the account page. Scopes: read, submit, organise.",
+            "description": "An API token: made on the account page, by signing a program in (`device/code`), or for a "
+            "job of a CI service (`oidc/mint`). Scopes: read, submit, organise, admin; submit:COMPETITION and "
+            "organise:COMPETITION for one competition alone.",
         }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -21,12 +21,16 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from touchstone.api.authentication import BearerAuthentication, ScopePermission
+from touchstone.api.deprecation import Deprecated
 from touchstone.api.errors import exception_handler
 from touchstone.api.schema import ApiSchema
-from touchstone.api.throttles import AddressThrottle, CallerThrottle
+from touchstone.api.tagging import tagged
+from touchstone.api.throttles import AddressThrottle, CallerThrottle, CostlyThrottle, rate_headers
+from touchstone.api.version import HEADERS
 from touchstone.core.errors import TooLarge
 
 M = TypeVar("M", bound=Model)
@@ -92,13 +96,22 @@ class Strict(serializers.Serializer[Any]):
 
 
 class ApiView(APIView):
-    """`scopes` maps each method to the scope it needs, or to PUBLIC."""
+    """`scopes` maps each method to the scope it needs, or to PUBLIC or ANY.
+
+    `competition_in` maps a method to "body" or "query" where the member `competition` there names what it is about;
+    with " or own" after it, a view takes `own_competition` where that is left out. What `costly` names is limited
+    more strictly; `tags` says that JSON answers bear an entity tag; `deprecated` maps a method to its end.
+    """
 
     scopes: ClassVar[Mapping[str, str]] = {}
+    competition_in: ClassVar[Mapping[str, str]] = {}
+    costly: ClassVar[Set[str]] = frozenset()
+    tags: ClassVar[bool] = False
+    deprecated: ClassVar[Mapping[str, Deprecated]] = {}
     schema = ApiSchema()
     authentication_classes = [BearerAuthentication, SessionAuthentication]
     permission_classes = [ScopePermission]
-    throttle_classes = [AddressThrottle, CallerThrottle]
+    throttle_classes = [AddressThrottle, CallerThrottle, CostlyThrottle]
     parser_classes = [LimitedJSONParser]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJson
@@ -120,9 +133,21 @@ class ApiView(APIView):
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
+        if (
+            self.tags
+            and request.method in ("GET", "HEAD")
+            and isinstance(answer, Response)
+            and answer.status_code == 200
+        ):
+            answer = tagged(request, answer)
         if "Cache-Control" not in answer:
             answer["Cache-Control"] = "no-store"
         answer["Vary"] = "Authorization, Cookie"
+        told = {**HEADERS, **rate_headers(getattr(request._request, "rate_limits", ()))}
+        if request.method in self.deprecated:
+            told |= self.deprecated[request.method].headers()
+        for name, value in told.items():
+            answer[name] = value
         return answer
 
 
@@ -139,20 +164,22 @@ class PageQuery(Strict):
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200, help_text="Items a page.")
 
 
-def page_of(queryset: QuerySet[M], *, after: str, limit: int, key: str) -> tuple[list[M], str]:
+def page_of(
+    queryset: QuerySet[M], *, after: str, limit: int, key: str, moment: str = "created_at"
+) -> tuple[list[M], str]:
     """One page of `queryset`, newest first, and the cursor of the next ("" at the end).
 
-    Keyset by (`created_at`, `key`), so a page costs the same however far down it is, and a new row shifts nothing.
+    Keyset by (`moment`, `key`), so a page costs the same however far down it is, and a new row shifts nothing.
     """
     if after:
         meta = queryset.model._meta
-        moment, value = _read_cursor(after, field=meta.pk if key == "pk" else meta.get_field(key))
-        queryset = queryset.filter(Q(created_at__lt=moment) | Q(created_at=moment, **{f"{key}__lt": value}))
-    rows = list(queryset.order_by("-created_at", f"-{key}")[: limit + 1])
+        at, value = _read_cursor(after, field=meta.pk if key == "pk" else meta.get_field(key))
+        queryset = queryset.filter(Q(**{f"{moment}__lt": at}) | Q(**{moment: at, f"{key}__lt": value}))
+    rows = list(queryset.order_by(f"-{moment}", f"-{key}")[: limit + 1])
     if len(rows) <= limit:
         return rows, ""
     last = rows[limit - 1]
-    text = json.dumps([last.created_at.isoformat(), str(getattr(last, key))])  # type: ignore[attr-defined]
+    text = json.dumps([getattr(last, moment).isoformat(), str(getattr(last, key))])
     return rows[:limit], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -62,7 +62,10 @@ class BoardRowOut(serializers.Serializer[Any]):
     submission = serializers.CharField(allow_blank=True, help_text="One's own only.")
     entry = serializers.UUIDField(help_text="What its public page is found by.")
     kind = serializers.CharField()
-    flags = serializers.ListField(child=serializers.CharField(), help_text="baseline, organiser, late, again.")
+    flags = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="baseline, organiser, late, again, endpoint (data left the platform), drift.",
+    )
     gates = GateOut(many=True)
     submitted_at = serializers.DateTimeField()
     n_submissions = serializers.IntegerField()

@@ -42,14 +42,16 @@ class PublishCheckOut(serializers.Serializer[Any]):
     state = serializers.ChoiceField(["none", "running", "passed", "failed"])
     opened_at = serializers.DateTimeField(allow_null=True, help_text="Null: only its organisers see the competition.")
     unchecked = serializers.ListField(child=serializers.CharField(), help_text="Metrics that need a model to ask.")
-    submissions = MadeUpOut(many=True)
+    message = serializers.CharField(allow_blank=True, help_text="Why no submissions could be made up; else empty.")
+    hint = serializers.CharField(allow_blank=True, help_text="What to do about it.")
+    submissions = MadeUpOut(many=True, help_text="None while they are being made up.")
 
 
 def check_dict(*, competition: Competition, report: CheckReport) -> dict[str, Any]:
     """For `PublishCheckOut`."""
     return {
         "version": competition.version, "state": report.state, "opened_at": competition.opened_at,
-        "unchecked": report.unchecked,
+        "unchecked": report.unchecked, "message": report.message, "hint": report.hint,
         "submissions": [_made_up(part.phase.slug, item) for part in report.phases for item in part.items],
     }  # fmt: skip
 

@@ -21,6 +21,8 @@ from touchstone.core.problems import CONTENT_TYPE, problem, problem_from, reques
 
 _log = structlog.get_logger(__name__)
 
+#: Codes of answers after which the same request soon fares otherwise.
+_SOON = ("key_in_use",)
 _HINTS = {
     "not_signed_in": "Send `Authorization: Bearer ts_…`; make a token on your account page.",
     "bad_authorization": "Send `Authorization: Bearer ts_…`.",
@@ -86,6 +88,8 @@ def _user_error(error: UserError, request_id: str) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil((error.reset_at - now()).total_seconds())))
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after)
+    if error.code in _SOON:
+        headers["Retry-After"] = "2"
     return _response(body, headers)
 
 

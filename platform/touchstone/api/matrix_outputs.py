@@ -60,6 +60,7 @@ class MatrixOut(serializers.Serializer[Any]):
 
 class MatricesOut(serializers.Serializer[Any]):
     items = MatrixOut(many=True)
+    next = serializers.CharField(allow_blank=True, help_text="Cursor of the next page; empty at the end.")
 
 
 def matrix_dict(view: MatrixView) -> dict[str, Any]:

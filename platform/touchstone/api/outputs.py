@@ -13,6 +13,22 @@ from touchstone.submissions.models import Submission
 KINDS = Submission.Kind.choices
 
 
+class CredentialOut(serializers.Serializer[Any]):
+    """What an endpoint wants to see of who asks it; its secret is never shown again."""
+
+    name = serializers.CharField()
+    header = serializers.CharField()
+    host = serializers.CharField(allow_blank=True, help_text="Where it is sent; empty until it is first used.")
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+class CredentialsOut(serializers.Serializer[Any]):
+    """All of one's own, by name."""
+
+    items = CredentialOut(many=True)
+
+
 class FileOut(serializers.Serializer[Any]):
     """A file by content."""
 
@@ -95,8 +111,10 @@ class CompetitionOut(CompetitionSummaryOut):
     task = serializers.DictField()
     input = serializers.DictField(allow_null=True)
     attributes = serializers.DictField()
+    aggregate = serializers.DictField(allow_null=True, help_text="How items of one cluster become one decision.")
     metrics = serializers.ListField(child=serializers.DictField())
     resources = serializers.DictField()
+    root_images = serializers.BooleanField(help_text="Whether an image may name root as its user.")
     concepts = ConceptOut(many=True)
     pages = PageOut(many=True)
     splits = SplitOut(many=True)
@@ -125,8 +143,14 @@ class ImportOut(serializers.Serializer[Any]):
 
 class PartOut(serializers.Serializer[Any]):
     number = serializers.IntegerField()
-    sha256 = serializers.CharField()
+    sha256 = serializers.CharField(allow_blank=True, help_text="Empty where the store holds the part itself.")
     size = serializers.IntegerField()
+    etag = serializers.CharField(allow_blank=True, required=False, help_text="The store's tag of a part it holds.")
+
+
+class PartUrlOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    url = serializers.CharField(help_text="PUT the part here, without any token; good for an hour.")
 
 
 class UploadOut(serializers.Serializer[Any]):
@@ -140,6 +164,8 @@ class UploadOut(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     completed_at = serializers.DateTimeField(allow_null=True)
     parts = PartOut(many=True, help_text="The parts held so far.")
+    direct = serializers.BooleanField(help_text="Whether the parts may go straight to the file storage.")
+    urls = PartUrlOut(many=True, help_text="Where the next missing parts may go; the GET gives fresh ones.")
 
 
 class ExplanationOut(serializers.Serializer[Any]):
@@ -149,6 +175,32 @@ class ExplanationOut(serializers.Serializer[Any]):
     why = serializers.CharField(allow_blank=True)
     next = serializers.CharField(allow_blank=True)
     fault = serializers.CharField(help_text="Who has to act: you, organiser, platform or nobody.")
+
+
+class EndpointOut(serializers.Serializer[Any]):
+    """Where an endpoint is. The secret of its credential is nowhere in an answer."""
+
+    url = serializers.CharField()
+    model = serializers.CharField()
+    credential = serializers.CharField(allow_blank=True, help_text="The name of the credential; empty: none.")
+
+
+class ProvenanceOut(serializers.Serializer[Any]):
+    """The job of a CI service that sent it, as the service vouches for it. Texts; empty where it says nothing."""
+
+    provider = serializers.CharField(help_text="Such as GitHub.")
+    issuer = serializers.CharField()
+    repository = serializers.CharField()
+    url = serializers.CharField(allow_blank=True, help_text="Of the repository.")
+    commit = serializers.CharField(allow_blank=True)
+    commit_url = serializers.CharField(allow_blank=True)
+    ref = serializers.CharField(allow_blank=True)
+    run = serializers.CharField(allow_blank=True)
+    run_url = serializers.CharField(allow_blank=True)
+    workflow = serializers.CharField(allow_blank=True, help_text="The file in the repository.")
+    actor = serializers.CharField(allow_blank=True)
+    environment = serializers.CharField(allow_blank=True)
+    visibility = serializers.CharField(allow_blank=True, help_text="Of the repository.")
 
 
 class SubmissionOut(serializers.Serializer[Any]):
@@ -170,7 +222,9 @@ class SubmissionOut(serializers.Serializer[Any]):
     withdrawn_reason = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True)
     image = serializers.CharField(allow_blank=True)
+    endpoint = EndpointOut(allow_null=True, help_text="Of kind endpoint; null for all others.")
     source = serializers.CharField()
+    provenance = ProvenanceOut(allow_null=True, help_text="Null where no job of a CI service sent it.")
     files = FileOut(many=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -280,7 +334,10 @@ class QuotaOut(serializers.Serializer[Any]):
 class TokenOut(serializers.Serializer[Any]):
     public = serializers.CharField(help_text="Names the token; not secret.")
     name = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.ChoiceField(["read", "submit", "organise"]))
+    scopes = serializers.ListField(child=serializers.CharField())
+    origin = serializers.ChoiceField(
+        ["page", "device", "ci"], help_text="Made by hand, by signing a program in, or for a job of a CI service."
+    )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)

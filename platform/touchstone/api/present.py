@@ -13,6 +13,7 @@ from touchstone.competitions.selectors import Viewer, phase_current, phase_final
 from touchstone.core.clock import now
 from touchstone.evaluations.state import FINAL
 from touchstone.submissions.models import Submission, Upload
+from touchstone.submissions.parts import part_urls, parts_held
 from touchstone.submissions.selectors import Quota
 
 
@@ -68,9 +69,11 @@ def competition_detail(
         "kinds": spec["submission"]["kinds"],
         "max_size": spec["submission"]["size"],
         "resources": spec["submission"]["resources"],
+        "root_images": spec["submission"].get("root_images", True),
         "task": spec["task"],
         "input": spec.get("input"),
         "attributes": spec.get("attributes") or {},
+        "aggregate": spec.get("aggregate"),
         "metrics": spec["metrics"],
         "concepts": spec.get("concepts") or [],
         "pages": competition.pages,
@@ -96,6 +99,7 @@ def split_dict(split: Any, *, user: Viewer) -> dict[str, Any]:
 
 
 def upload_dict(upload: Upload) -> dict[str, Any]:
+    held = parts_held(upload=upload)
     return {
         "id": upload.pk,
         "name": upload.name,
@@ -104,10 +108,9 @@ def upload_dict(upload: Upload) -> dict[str, Any]:
         "part_size": upload.part_size,
         "expires_at": upload.expires_at,
         "completed_at": upload.completed_at,
-        "parts": [
-            {"number": int(number), **part}
-            for number, part in sorted(upload.parts.items(), key=lambda item: int(item[0]))
-        ],
+        "parts": [{"number": number, **part} for number, part in held.items()],
+        "direct": bool(upload.multipart),
+        "urls": [{"number": each.number, "url": each.url} for each in part_urls(upload=upload, held=held)],
     }
 
 
@@ -128,7 +131,9 @@ def submission_dict(submission: Submission) -> dict[str, Any]:
         "withdrawn_at": submission.withdrawn_at,
         "withdrawn_reason": submission.withdrawn_reason,
         "image": submission.image,
+        "endpoint": submission.endpoint or None,
         "source": submission.source,
+        "provenance": submission.provenance or None,
         "files": submission.files,
         "created_at": submission.created_at,
         "started_at": run.started_at,
@@ -164,6 +169,7 @@ def token_dict(token: ApiToken) -> dict[str, Any]:
         "public": token.public,
         "name": token.name,
         "scopes": token.scopes,
+        "origin": token.origin,
         "created_at": token.created_at,
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,

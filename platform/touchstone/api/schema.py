@@ -9,6 +9,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
+from touchstone.api.examples import describe
 from touchstone.core.problems import CONTENT_TYPE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,11 +35,20 @@ SETTINGS: dict[str, Any] = {
         {"name": "submissions", "description": "Sending work and reading what became of it."},
         {"name": "uploads", "description": "Files by parts, resumable."},
         {"name": "leaderboards", "description": "Who is where, and how sure it is."},
+        {"name": "organising", "description": "Running a competition: people, phases, announcements."},
+        {"name": "teams", "description": "One's participation and its people."},
+        {"name": "drafts", "description": "Writing a competition step by step."},
         {"name": "nodes", "description": "What evaluates submissions, and what waits for it."},
         {"name": "account", "description": "Oneself and one's tokens."},
     ],
 }
 
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "`ETag` of the answer before.",
+}
 _PROBLEMS = {"400": "Invalid request", "429": "Too many requests", "500": "Internal error", "503": "Not available"}
 
 
@@ -95,7 +105,15 @@ class ApiSchema(AutoSchema):
             scope = self._scope()
             needed = f"Scope: `{scope}`." if scope else "For everybody; who may see more gets more."
             described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
+            if self.method in getattr(self.view, "deprecated", {}):
+                described["deprecated"] = True
+            if self._is_tagged():
+                described.setdefault("parameters", []).append(_IF_NONE_MATCH)
+            describe(described)
         return described
+
+    def _is_tagged(self) -> bool:
+        return self.method == "GET" and getattr(self.view, "tags", False)
 
     def _scope(self) -> str:
         return str(getattr(self.view, "scopes", {}).get(self.method, ""))
@@ -108,15 +126,17 @@ class ApiSchema(AutoSchema):
         if direction == "response":
             for status, text in self._problems().items():
                 bodies.setdefault(status, self._problem(text))
+            if self._is_tagged():
+                bodies.setdefault("304", {"description": "Not changed"})
         return dict(sorted(bodies.items()))
 
     def _problems(self) -> dict[str, str]:
         found = dict(_PROBLEMS)
         found["401"] = "The token is not valid, or none is given where one is needed"
         found["403"] = "Not allowed"
-        if "{" in self.path or self.method == "POST":
+        if "{" in self.path or self.method == "POST" or self.method in getattr(self.view, "competition_in", {}):
             found["404"] = "Not found"
-        if self.method in ("POST", "PUT", "DELETE"):
+        if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             found |= {"409": "Conflict", "413": "Too large", "415": "Unsupported content type"}
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Competition, Participation
@@ -47,25 +48,33 @@ def domains_check(*, competition: Competition, user: User) -> None:
         return
     named = ", ".join(asked[:8]) + (f" and {len(asked) - 8} more" if len(asked) > 8 else "")
     raise NotAllowed(
-        f"Only people with a confirmed e-mail address at {named} may join {competition.slug}.",
-        "Add such an address to your account and confirm it, or ask an organiser to invite you.", "email_domain",
-    )  # fmt: skip
+        _("Only people with a confirmed e-mail address at %(named)s may join %(competition)s.")
+        % {"named": named, "competition": competition.slug},
+        _("Add such an address to your account and confirm it, or ask an organiser to invite you."),
+        "email_domain",
+    )
 
 
 def refusal(participation: Participation | None, *, competition: Competition) -> NotAllowed | None:
     """Why somebody may not submit and download, if they may not."""
     if participation is None:
-        hint = "Join it first: on its page, or with `touchstone join`."
-        return NotAllowed(f"You have not joined {competition.slug}.", hint, "not_joined")
+        hint = _("Join it first: on its page, or with `touchstone join`.")
+        return NotAllowed(
+            _("You have not joined %(competition)s.") % {"competition": competition.slug}, hint, "not_joined"
+        )
     if participation.status == Participation.Status.PENDING:
         return NotAllowed(
-            f"The organisers of {competition.slug} have not approved you yet.",
-            "The competition's page says when they have decided.", "pending",
+            _("The organisers of %(competition)s have not approved you yet.") % {"competition": competition.slug},
+            _("The competition's page says when they have decided."), "pending",
         )  # fmt: skip
     if participation.status == Participation.Status.REMOVED:
         reason = participation.status_reason
         return NotAllowed(
-            f"The organisers of {competition.slug} ended your participation{f': {reason}' if reason else '.'}",
-            "What you sent stays yours to see. Ask them if you think that it is a mistake.", "removed",
-        )  # fmt: skip
+            _("The organisers of %(competition)s ended your participation: %(reason)s")
+            % {"competition": competition.slug, "reason": reason}
+            if reason
+            else _("The organisers of %(competition)s ended your participation.") % {"competition": competition.slug},
+            _("What you sent stays yours to see. Ask them if you think that it is a mistake."),
+            "removed",
+        )
     return None

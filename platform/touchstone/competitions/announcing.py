@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -50,6 +54,10 @@ def announce(
             actor=by, act="announcement.create", subject=f"competition:{competition.slug}",
             data={"announcement": made.pk, "title": made.title, "to_one": participation is not None},
         )  # fmt: skip
+        # Later than at import: the webhooks build on this app.
+        from touchstone.hooks.events import announcement_event
+
+        announcement_event(announcement=made)
         if made.mail_wanted:
             enqueue("touchstone.announcement_mail", str(made.pk))
     return made
@@ -69,7 +77,7 @@ def announcement_withdraw(*, announcement: Announcement, by: User) -> None:
 
 def _may(competition: Competition, by: User) -> None:
     if not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers make announcements.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers make announcements."), _("Ask one of them."))
 
 
 def announcements_visible(*, user: Viewer, competition: Competition) -> QuerySet[Announcement]:
@@ -90,7 +98,7 @@ def announcement_get(*, user: Viewer, competition: Competition, pk: int) -> Anno
     """Raises `NotFound`, missing or not for this person alike."""
     found = announcements_visible(user=user, competition=competition).filter(pk=pk).first()
     if found is None:
-        raise NotFound("There is no such announcement.", "The list shows those there are.")
+        raise NotFound(_("There is no such announcement."), _("The list shows those there are."))
     found.competition = competition
     return found
 
@@ -110,6 +118,21 @@ def announcements_unread(*, user: Viewer, competition: Competition, participatio
     mine = Q(participation=None) | Q(participation=participation)
     fresh = Announcement.objects.filter(mine, competition=competition, withdrawn_at=None)
     return fresh.filter(created_at__gt=row[0] or row[1]).count()
+
+
+def news_of(*, user: Viewer) -> list[dict[str, Any]]:
+    """{competition, unread} of what somebody takes part in and has not looked at, by name. One query."""
+    if user is None or not user.is_authenticated:
+        return []
+    mine = Member.objects.filter(user_id=user.pk, participation__status=Participation.Status.ACTIVE)
+    mine = mine.filter(competition__opened_at__isnull=False).annotate(since=Coalesce("news_read_at", "joined_at"))
+    fresh = Announcement.objects.filter(
+        Q(participation=None) | Q(participation=OuterRef("participation")), competition=OuterRef("competition"),
+        withdrawn_at=None, created_at__gt=OuterRef("since"),
+    )  # fmt: skip
+    counted = fresh.order_by().values("competition").annotate(n=Count("pk")).values("n")
+    rows = mine.annotate(unread=Subquery(counted)).filter(unread__gt=0).order_by("competition__slug")
+    return [{"competition": slug, "unread": unread} for slug, unread in rows.values_list("competition__slug", "unread")]
 
 
 def announcement_mail(*, announcement_id: object) -> int:

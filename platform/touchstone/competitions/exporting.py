@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from touchstone.audit.services import audit_append
 from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import Viewer, is_organiser
@@ -18,7 +20,8 @@ def competition_export(*, competition: Competition, user: Viewer) -> Iterator[by
     """
     if not is_organiser(user=user, competition=competition):
         raise NotFound(
-            f"There is no export of {competition.slug!r} for you.", "Its organisers can export it; ask one of them."
+            _("There is no export of %(competition)r for you.") % {"competition": competition.slug},
+            _("Its organisers can export it; ask one of them."),
         )
     audit_append(
         actor=user, act="competition.export", subject=f"competition:{competition.slug}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -22,8 +23,8 @@ def phase_freeze(*, phase: Phase, by: User, reason: str) -> Phase:
     reason = clean(reason.strip(), limit=500)
     if not reason:
         raise UserError(
-            "Say why the phase is frozen: everybody reads it.", "One sentence is enough.", "reason",
-            fields={"reason": ["Say why: everybody reads it."]},
+            _("Say why the phase is frozen: everybody reads it."), _("One sentence is enough."), "reason",
+            fields={"reason": [_("Say why: everybody reads it.")]},
         )  # fmt: skip
     # Later than at import: the boards build on this app.
     from touchstone.leaderboards.services import phase_freeze_boards
@@ -55,7 +56,7 @@ def phase_unfreeze(*, phase: Phase, by: User) -> Phase:
 
 def _may(phase: Phase, by: User) -> None:
     if not is_organiser(user=by, competition=phase.competition):
-        raise NotAllowed("Only organisers freeze a phase.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers freeze a phase."), _("Ask one of them."))
 
 
 def _subject(phase: Phase) -> str:

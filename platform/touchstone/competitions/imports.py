@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from runners.spec import Defect
 from runners.spec.bundle import ArchiveError, ArchiveLimits, extract_bundle
@@ -19,7 +20,7 @@ from touchstone.competitions.bundle_read import BundleContent, BundleError, Spli
 from touchstone.competitions.models import Competition, DataSplit, Phase
 from touchstone.competitions.selectors import is_organiser
 from touchstone.core.clock import now
-from touchstone.core.errors import Conflict, TooLarge
+from touchstone.core.errors import Conflict, NotAllowed, TooLarge
 from touchstone.leaderboards.services import boards_sync, leaderboard_rebuild
 from touchstone.submissions.models import Submission
 
@@ -37,19 +38,33 @@ class ImportOutcome:
 
 
 def competition_import(
-    *, user: User, archive: BinaryIO | Path, replace: bool = False, opened: bool = True
+    *,
+    user: User,
+    archive: BinaryIO | Path,
+    replace: bool = False,
+    opened: bool = True,
+    reach: frozenset[str] | None = None,
 ) -> ImportOutcome:
     """Import a zip (an open file, or its path) or a folder.
 
     A slug that is new makes a competition of `user`; one that `user` organises gets a new version where the content
     differs. `replace` allows that phases and splits which the bundle no longer has are dropped, if nothing was
     submitted to them. Data that submissions were scored on is never replaced. A new one is seen by its organisers
-    alone until it is opened, unless it is `opened` at once.
+    alone until it is opened, unless it is `opened` at once. `reach`: the competitions it may be, where the caller is
+    limited to some; none of them is made anew then.
 
-    Raises `BundleError` with all defects, `TooLarge`, and `Conflict` where the slug is somebody else's.
+    Raises `BundleError` with all defects, `TooLarge`, `NotAllowed` for another than those of `reach`, and `Conflict`
+    where the slug is somebody else's.
     """
     with tempfile.TemporaryDirectory(prefix="touchstone-bundle-") as work:
         content = bundle_read(folder=_unpacked(archive, Path(work)))
+    slug = content.spec.slug
+    if reach is not None and (slug not in reach or not Competition.objects.filter(slug=slug).exists()):
+        raise NotAllowed(
+            _("The token may not change %(slug)r.") % {"slug": slug},
+            _("Use one with the scope organise, or of this competition."),
+            "scope_missing",
+        )
     try:
         with transaction.atomic():
             return _store(user, content, replace, opened)
@@ -80,14 +95,17 @@ def _copy(archive: BinaryIO, target: Path) -> None:
         while chunk := archive.read(2**20):
             written += len(chunk)
             if written > _LARGEST:
-                raise TooLarge(f"A bundle has at most {_LARGEST} bytes.", "Leave out what is not needed.")
+                raise TooLarge(
+                    _("A bundle has at most %(largest)s bytes.") % {"largest": _LARGEST},
+                    _("Leave out what is not needed."),
+                )
             out.write(chunk)
 
 
 def _taken(slug: str) -> Conflict:
     return Conflict(
-        f"A competition {slug!r} exists, and you do not organise it.",
-        "Choose another slug, or ask its owner to make you an organiser.", "slug_taken",
+        _("A competition %(slug)r exists, and you do not organise it.") % {"slug": slug},
+        _("Choose another slug, or ask its owner to make you an organiser."), "slug_taken",
     )  # fmt: skip
 
 

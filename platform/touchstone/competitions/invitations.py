@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ValidationError
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -58,7 +59,10 @@ def invitation_create(
     with transaction.atomic():
         Competition.objects.select_for_update(no_key=True).get(pk=competition.pk)
         if waiting.count() >= most:
-            raise Conflict(f"{most} invitations wait to be accepted, which is the most.", "Revoke some first.")
+            raise Conflict(
+                _("%(most)s invitations wait to be accepted, which is the most.") % {"most": most},
+                _("Revoke some first."),
+            )
         made = Invitation.objects.create(
             competition=competition, participation=participation if of_team else None, role=role, email=email,
             digest=_digest(secret), invited_by=by, expires_at=now() + timedelta(days=DAYS),
@@ -77,15 +81,19 @@ def invitation_mail(*, invitation: Invitation, link: str) -> bool:
     """
     if not settings.TOUCHSTONE_EMAIL_URL or not invitation.email:
         return False
-    by = invitation.invited_by.username if invitation.invited_by else "An organiser"
+    by = invitation.invited_by.username if invitation.invited_by else _("An organiser")
     what = {
-        _Role.PARTICIPANT: "take part in", _Role.ORGANISER: "organise", _Role.TEAMMATE: "join a team in",
-    }[_Role(invitation.role)]  # fmt: skip
+        _Role.PARTICIPANT: _("%(by)s invites you to take part in %(title)s."),
+        _Role.ORGANISER: _("%(by)s invites you to organise %(title)s."),
+        _Role.TEAMMATE: _("%(by)s invites you to join a team in %(title)s."),
+    }[_Role(invitation.role)]
     title = " ".join(invitation.competition.title.split())  # a subject has one line
+    told = {"by": by, "title": title, "until": f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"}
+    steps = _("Open this link and sign in:")
+    rest = _("It works once, until %(until)s. If you do not know %(by)s, do nothing.")
     send_mail(
-        f"Touchstone: {by} invites you to {title}",
-        f"{by} invites you to {what} {title}.\n\nOpen this link and sign in:\n{link}\n\n"
-        f"It works once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC. If you do not know {by}, do nothing.\n",
+        "Touchstone: " + _("%(by)s invites you to %(title)s") % told,
+        f"{what % told}\n\n{steps}\n{link}\n\n{rest % told}\n",
         None,
         [invitation.email],
     )
@@ -98,11 +106,11 @@ def invitation_revoke(*, invitation: Invitation, by: User) -> None:
     Raises `NotFound` for others, `Conflict` where it was used already.
     """
     if not _may_revoke(invitation, by):
-        raise NotFound("There is no such invitation.")
+        raise NotFound(_("There is no such invitation."))
     with transaction.atomic():
         row = Invitation.objects.select_for_update().get(pk=invitation.pk)
         if row.accepted_at is not None:
-            raise Conflict("This invitation was accepted already.", "Remove the person instead.")
+            raise Conflict(_("This invitation was accepted already."), _("Remove the person instead."))
         row.revoked_at = row.revoked_at or now()
         row.save(update_fields=["revoked_at"])
         audit_append(
@@ -113,14 +121,26 @@ def invitation_revoke(*, invitation: Invitation, by: User) -> None:
         )
 
 
+def invitations_end(*, rows: QuerySet[Invitation], by: User) -> None:
+    """Make the open links of `rows` useless: whoever sent them may invite nobody any more. In a transaction."""
+    waiting = rows.filter(accepted_at=None, revoked_at=None, expires_at__gt=now())
+    for row in waiting.select_related("competition").select_for_update(of=("self",)).order_by("pk"):
+        row.revoked_at = now()
+        row.save(update_fields=["revoked_at"])
+        audit_append(
+            actor=by, act="invitation.revoke", subject=f"competition:{row.competition.slug}",
+            data={"invitation": row.pk},
+        )  # fmt: skip
+
+
 def invitation_find(*, secret: str) -> Invitation:
     """The invitation of a link that can still be accepted. Raises `NotFound`, whatever is wrong with it."""
     rows = _open().select_related("competition", "participation", "invited_by")
     found = rows.filter(digest=_digest(secret)).first()
     if found is None:
         raise NotFound(
-            "This invitation cannot be used: it was used already, was revoked, or is older than 14 days.",
-            "Ask whoever sent it for another one.",
+            _("This invitation cannot be used: it was used already, was revoked, or is older than 14 days."),
+            _("Ask whoever sent it for another one."),
         )
     return found
 
@@ -136,7 +156,7 @@ def invitation_accept(
     with transaction.atomic():
         row = Invitation.objects.select_for_update().get(pk=invitation_find(secret=secret).pk)
         if row.accepted_at is not None or row.revoked_at is not None:
-            raise Conflict("This invitation was used or revoked a moment ago.", "Ask for another one.")
+            raise Conflict(_("This invitation was used or revoked a moment ago."), _("Ask for another one."))
         made = _take(row, user, display_name, accept_terms)
         row.accepted_by, row.accepted_at = user, now()
         row.save(update_fields=["accepted_by", "accepted_at"])
@@ -151,7 +171,7 @@ def _take(row: Invitation, user: User, display_name: str, accept_terms: bool) ->
     competition = row.competition
     if row.role == _Role.ORGANISER:
         if is_organiser(user=user, competition=competition):
-            raise Conflict("You organise this competition already.", "Leave the link to somebody else.")
+            raise Conflict(_("You organise this competition already."), _("Leave the link to somebody else."))
         competition.organisers.add(user)
         return None
     if row.role == _Role.PARTICIPANT:
@@ -161,7 +181,7 @@ def _take(row: Invitation, user: User, display_name: str, accept_terms: bool) ->
     from touchstone.competitions.teams import team_join  # teams invite by this file
 
     if row.participation is None:
-        raise NotFound("The team of this invitation is gone.")
+        raise NotFound(_("The team of this invitation is gone."))
     if participation_of(user=user, competition=competition) is None:
         domains_check(competition=competition, user=user)
     made: Participation = team_join(participation=row.participation, user=user, accept_terms=accept_terms)
@@ -171,11 +191,11 @@ def _take(row: Invitation, user: User, display_name: str, accept_terms: bool) ->
 def _may_invite(competition: Competition, role: str, by: User, participation: Participation | None) -> None:
     if role == _Role.TEAMMATE:
         if participation is None or participation.user_id != by.pk or participation.competition_id != competition.pk:
-            raise NotAllowed("Only who speaks for a team invites into it.", "Ask them.")
+            raise NotAllowed(_("Only who speaks for a team invites into it."), _("Ask them."))
     elif role not in _Role.values:
-        raise UserError(f"{role!r} is no role.", "Choose participant or organiser.")
+        raise UserError(_("%(role)r is no role.") % {"role": role}, _("Choose participant or organiser."))
     elif not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers invite.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers invite."), _("Ask one of them."))
 
 
 def _may_revoke(invitation: Invitation, by: User) -> bool:
@@ -189,7 +209,7 @@ def _check_address(email: str) -> None:
     try:
         validate_email(email)
     except ValidationError:
-        text = "This is no e-mail address. Write one such as name@example.org, or leave it empty."
+        text = _("This is no e-mail address. Write one such as name@example.org, or leave it empty.")
         raise UserError(text, fields={"email": [text]}) from None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from touchstone.competitions.models import Competition, Participation
 from touchstone.competitions.selectors import Viewer, is_organiser
@@ -40,7 +41,19 @@ def participant_get(*, user: Viewer, competition: Competition, pk: int) -> Parti
     """Raises `NotFound`."""
     found = participants_search(user=user, competition=competition).filter(pk=pk).first()
     if found is None:
-        raise NotFound("There is no such participant in this competition.", "The list shows those there are.")
+        raise NotFound(_("There is no such participant in this competition."), _("The list shows those there are."))
+    found.competition = competition
+    return found
+
+
+def participant_named(*, user: Viewer, competition: Competition, name: str) -> Participation:
+    """The participant of that name on the boards, whatever its case. Raises `NotFound`."""
+    found = participants_search(user=user, competition=competition).filter(display_name__iexact=name).first()
+    if found is None:
+        raise NotFound(
+            _("There is no participant %(name)r in this competition.") % {"name": name},
+            _("The list shows those there are."),
+        )
     found.competition = competition
     return found
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
-from touchstone.competitions.models import Participation
+from touchstone.competitions.invitations import invitations_end
+from touchstone.competitions.models import Invitation, Participation
 from touchstone.competitions.selectors import is_organiser
 from touchstone.core.errors import Conflict, NotAllowed, UserError
 from touchstone.core.text import clean
@@ -42,19 +44,24 @@ def _move(
 ) -> Participation:
     competition = participation.competition
     if not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers decide who takes part.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers decide who takes part."), _("Ask one of them."))
     text = clean((reason or "").strip(), limit=500)
     if reason is not None and not text:
         raise UserError(
-            "Say why: the participant reads it.", "One sentence is enough.", "reason",
-            fields={"reason": ["Say why: the participant reads it."]},
+            _("Say why: the participant reads it."), _("One sentence is enough."), "reason",
+            fields={"reason": [_("Say why: the participant reads it.")]},
         )  # fmt: skip
     with transaction.atomic():
         row = Participation.objects.select_for_update(no_key=True).get(pk=participation.pk)
         if row.status not in of:
-            raise Conflict(f"{row.display_name} is {row.status} now.", "Reload the list of participants.")
+            raise Conflict(
+                _("%(row)s is %(status)s now.") % {"row": row.display_name, "status": row.status},
+                _("Reload the list of participants."),
+            )
         row.status, row.status_reason = to, text
         row.save(update_fields=["status", "status_reason"])
+        if to == _Status.REMOVED:
+            invitations_end(rows=Invitation.objects.filter(participation=row), by=by)
         audit_append(
             actor=by, act=f"participation.{act}", subject=f"participation:{row.pk}",
             data={"competition": competition.slug, "participant": row.display_name, "reason": text},

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.competitions.access import confirmed_domains, is_gated, refusal
@@ -36,6 +37,14 @@ def _joined(user: Viewer) -> Q:
     return Q(pk__in=Member.objects.filter(user_id=user.pk).values("competition_id"))
 
 
+def _removed(user: Viewer) -> Q:
+    """Those that `user` was taken out of by their organisers."""
+    if user is None or not user.is_authenticated:
+        return Q(pk__in=[])
+    gone = Member.objects.filter(user_id=user.pk, participation__status=Participation.Status.REMOVED)
+    return Q(pk__in=gone.values("competition_id"))
+
+
 def _by_domain(user: Viewer) -> Q:
     """What a confirmed e-mail address lets somebody see."""
     found = Q(pk__in=[])
@@ -50,7 +59,8 @@ _OPENED = Q(opened_at__isnull=False)
 
 def competition_visible(*, user: Viewer) -> QuerySet[Competition]:
     """What `user` sees in lists: what they organise; and of what is opened, what is public or lets them in."""
-    seen = Q(visibility=Competition.Visibility.PUBLIC) | _joined(user) | _by_domain(user)
+    let_in = (_joined(user) | _by_domain(user)) & ~_removed(user)
+    seen = Q(visibility=Competition.Visibility.PUBLIC) | let_in
     return Competition.objects.filter(_organised(user) | (_OPENED & seen))
 
 
@@ -67,6 +77,11 @@ def competitions_organised(*, user: Viewer) -> QuerySet[Competition]:
         return Competition.objects.none()
     organised = Competition.organisers.through.objects.filter(user_id=user.pk).values("competition_id")
     return Competition.objects.filter(Q(owner_id=user.pk) | Q(pk__in=organised))
+
+
+def competitions_own(*, user: Viewer) -> QuerySet[Competition]:
+    """Those that the user takes part in, owns or organises, by title."""
+    return (competitions_organised(user=user) | Competition.objects.filter(_OPENED & _joined(user))).order_by("title")
 
 
 def joined_keys(*, user: Viewer, competitions: Collection[Competition]) -> set[int]:
@@ -92,23 +107,40 @@ def organised_keys(*, user: Viewer, competitions: Collection[Competition]) -> se
 def competition_get(*, user: Viewer, slug: str) -> Competition:
     """A competition by its slug; unlisted ones too, for who has the link has it. Raises `NotFound`.
 
-    A private competition answers a stranger as one that does not exist, and so does one that is not opened yet.
+    A private competition answers a stranger as one that does not exist, and so does one that is not opened yet; to
+    somebody who was taken out of it, it says so and why, and nothing else (`NotAllowed`).
     """
     open_to_all = Q(visibility__in=[Competition.Visibility.PUBLIC, Competition.Visibility.UNLISTED])
     named = Competition.objects.filter(slug=slug).select_related("owner")
     if user is not None and user.is_authenticated:
         organised = Competition.organisers.through.objects.filter(competition_id=OuterRef("pk"), user_id=user.pk)
-        named = named.annotate(viewer=Value(user.pk), viewer_organises=Exists(organised))
+        gone = Member.objects.filter(competition_id=OuterRef("pk"), user_id=user.pk)
+        gone = gone.filter(participation__status=Participation.Status.REMOVED)
+        named = named.annotate(viewer=Value(user.pk), viewer_organises=Exists(organised), viewer_removed=Exists(gone))
     found = named.filter(_organised(user) | (_OPENED & (open_to_all | _joined(user)))).first()
     if found is None and user is not None and user.is_authenticated:
         found = named.filter(_OPENED & _by_domain(user)).first()
     if found is None:
         raise NotFound(
-            f"There is no competition {slug!r}, or you may not see it.",
-            "Check the name; for a private competition, sign in with the account that was invited, or that has a "
-            "confirmed e-mail address of its organisation.",
+            _("There is no competition %(slug)r, or you may not see it.") % {"slug": slug},
+            _(
+                "Check the name; for a private competition, sign in with the account that was invited, "
+                "or that has a confirmed e-mail address of its organisation."
+            ),
         )
+    if getattr(found, "viewer_removed", False):
+        _check_removed(found, user)
     return found
+
+
+def _check_removed(competition: Competition, user: Viewer) -> None:
+    """Raises `NotAllowed` with the organisers' reason, where nobody sees the competition but who is let in."""
+    if competition.visibility != Competition.Visibility.PRIVATE or is_organiser(user=user, competition=competition):
+        return
+    joined = participation_of(user=user, competition=competition)
+    problem = refusal(joined, competition=competition)
+    if problem is not None:
+        raise problem
 
 
 def is_organiser(*, user: Viewer, competition: Competition) -> bool:
@@ -144,7 +176,11 @@ def participation_need(*, user: Viewer, competition: Competition) -> Participati
     found = participation_of(user=user, competition=competition)
     problem = refusal(found, competition=competition)
     if problem is not None or found is None:
-        raise problem or NotAllowed(f"You have not joined {competition.slug}.", "Join it first.", "not_joined")
+        raise problem or NotAllowed(
+            _("You have not joined %(competition)s.") % {"competition": competition.slug},
+            _("Join it first."),
+            "not_joined",
+        )
     return found
 
 
@@ -174,7 +210,10 @@ def phase_get(*, competition: Competition, slug: str) -> Phase:
             phase.competition = competition
             return phase
     known = ", ".join(phase.slug for phase in phases)
-    raise NotFound(f"{competition.slug} has no phase {slug!r}.", f"Its phases are: {known}.")
+    raise NotFound(
+        _("%(competition)s has no phase %(slug)r.") % {"competition": competition.slug, "slug": slug},
+        _("Its phases are: %(known)s.") % {"known": known},
+    )
 
 
 def phase_is_open(*, phase: Phase, at: datetime | None = None) -> bool:
@@ -212,7 +251,10 @@ def split_get(*, competition: Competition, name: str) -> DataSplit:
     """A data split by its name. Raises `NotFound`."""
     split = competition.splits.filter(name=name).first()
     if split is None:
-        raise NotFound(f"{competition.slug} has no data split {name!r}.", "The data page lists those there are.")
+        raise NotFound(
+            _("%(competition)s has no data split %(name)r.") % {"competition": competition.slug, "name": name},
+            _("The data page lists those there are."),
+        )
     return split
 
 
@@ -225,7 +267,15 @@ def split_download_files(*, user: Viewer, split: DataSplit) -> list[dict[str, An
     files: list[dict[str, Any]] = list(split.files)
     if not downloads_allowed(user=user, competition=split.competition):
         return []
-    if split.visibility == DataSplit.Visibility.PUBLIC or is_organiser(user=user, competition=split.competition):
+    if is_organiser(user=user, competition=split.competition):
+        return files
+    return open_files(split=split)
+
+
+def open_files(*, split: DataSplit) -> list[dict[str, Any]]:
+    """The files of a split that whoever takes part may download."""
+    files: list[dict[str, Any]] = list(split.files)
+    if split.visibility == DataSplit.Visibility.PUBLIC:
         return files
     if split.visibility == DataSplit.Visibility.INPUTS:
         return [file for file in files if not file["name"].startswith(_PRIVATE_PARTS)]
@@ -244,7 +294,9 @@ def split_file(*, user: Viewer, split: DataSplit, name: str) -> dict[str, Any]:
     for file in split_download_files(user=user, split=split):
         if file["name"] == name:
             return file
-    raise NotFound(f"The split {split.name!r} has no file {name!r} that you may download.")
+    raise NotFound(
+        _("The split %(split)r has no file %(name)r that you may download.") % {"split": split.name, "name": name}
+    )
 
 
 def starting_kit(*, user: Viewer, competition: Competition) -> str | None:
@@ -259,4 +311,4 @@ def page_get(*, competition: Competition, slug: str) -> dict[str, str]:
     for page in competition.pages:
         if page["slug"] == slug:
             return dict(page)
-    raise NotFound(f"{competition.slug} has no page {slug!r}.")
+    raise NotFound(_("%(competition)s has no page %(slug)r.") % {"competition": competition.slug, "slug": slug})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -34,7 +35,7 @@ def participation_join(
     known = participation_of(user=user, competition=competition)
     if known is not None:
         if known.status == Participation.Status.REMOVED:
-            raise refusal(known, competition=competition) or NotAllowed("You may not take part.")
+            raise refusal(known, competition=competition) or NotAllowed(_("You may not take part."))
         return known
     domains_check(competition=competition, user=user)
     if competition.terms and not accept_terms:
@@ -60,21 +61,21 @@ def participation_admit(
         _check_left(competition, user)
         return _participate(competition, user, display_name or user.username, by=user, accepted=accept_terms)
     if known.status == Participation.Status.REMOVED:
-        raise refusal(known, competition=competition) or NotAllowed("You may not take part.")
+        raise refusal(known, competition=competition) or NotAllowed(_("You may not take part."))
     if known.status == Participation.Status.ACTIVE:
-        raise Conflict("You take part in this competition already.", "Leave the link to somebody else.")
+        raise Conflict(_("You take part in this competition already."), _("Leave the link to somebody else."))
     # Unless somebody refuses them at the same moment: what organisers decide by name counts more than a link.
     waiting = Participation.objects.filter(pk=known.pk, status=Participation.Status.PENDING)
     if not waiting.update(status=Participation.Status.ACTIVE):
-        raise Conflict("The organisers decided about you a moment ago.", "Open the link again.")
+        raise Conflict(_("The organisers decided about you a moment ago."), _("Open the link again."))
     known.status = Participation.Status.ACTIVE
     return known
 
 
 def _terms_first() -> UserError:
     return UserError(
-        "The terms of this competition must be accepted to join it.",
-        "Read them on the rules page, and accept them.", "terms", fields={"accept_terms": ["Accept the terms."]},
+        _("The terms of this competition must be accepted to join it."),
+        _("Read them on the rules page, and accept them."), "terms", fields={"accept_terms": [_("Accept the terms.")]},
     )  # fmt: skip
 
 
@@ -84,9 +85,12 @@ def _check_left(competition: Competition, user: User) -> None:
     was = left.select_related("participation").first()
     if was is not None:
         raise Conflict(
-            f"You were a member of {was.participation.display_name!r}, which has submitted with you; nobody takes part "
-            "in a competition twice.",
-            "That team can invite you back; or ask the organisers of the competition to let you begin anew.",
+            _(
+                "You were a member of %(participation)r, which has submitted with you; nobody takes part "
+                "in a competition twice."
+            )
+            % {"participation": was.participation.display_name},
+            _("That team can invite you back; or ask the organisers of the competition to let you begin anew."),
             "left_team",
         )
 
@@ -94,7 +98,7 @@ def _check_left(competition: Competition, user: User) -> None:
 def participation_invite(*, competition: Competition, user: User, by: User) -> Participation:
     """Let an organiser bring somebody into a competition, a private one included. Raises `NotAllowed`."""
     if not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers invite.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers invite."), _("Ask one of them."))
     known = participation_of(user=user, competition=competition)
     if known is None:  # an organiser may let somebody begin anew who left a team
         Member.everyone.filter(competition=competition, user=user).exclude(left_at=None).delete()
@@ -104,7 +108,7 @@ def participation_invite(*, competition: Competition, user: User, by: User) -> P
 def organiser_add(*, competition: Competition, user: User, by: User) -> None:
     """Make somebody an organiser. Raises `NotAllowed`."""
     if not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers appoint organisers.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers appoint organisers."), _("Ask one of them."))
     with transaction.atomic():
         competition.organisers.add(user)
         audit_append(
@@ -118,8 +122,8 @@ def _participate(
     name = clean(name.strip())
     if not name or len(name) > 100:
         raise UserError(
-            "A name on the leaderboard has between 1 and 100 characters.", "Choose another.",
-            fields={"display_name": ["Between 1 and 100 characters."]},
+            _("A name on the leaderboard has between 1 and 100 characters."), _("Choose another."),
+            fields={"display_name": [_("Between 1 and 100 characters.")]},
         )  # fmt: skip
     try:
         with transaction.atomic():
@@ -139,7 +143,9 @@ def _participate(
             Member.objects.get_or_create(competition=competition, user=user, defaults={"participation": known})
             return known
         raise Conflict(
-            f"Somebody is called {name!r} in this competition.", "Choose another name for the leaderboard.",
-            "name_taken", fields={"display_name": ["Taken in this competition."]},
-        ) from None  # fmt: skip
+            _("Somebody is called %(name)r in this competition.") % {"name": name},
+            _("Choose another name for the leaderboard."),
+            "name_taken",
+            fields={"display_name": [_("Taken in this competition.")]},
+        ) from None
     return made

@@ -7,6 +7,7 @@ while the competition runs; two teams are never merged, since that would give on
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -61,18 +62,24 @@ def team_join(*, participation: Participation, user: User, accept_terms: bool) -
             return row
         if row.competition.terms and not accept_terms:
             raise UserError(
-                "The terms of this competition must be accepted to join it.",
-                "Read them, and accept them.", "terms", fields={"accept_terms": ["Accept the terms."]},
+                _("The terms of this competition must be accepted to join it."),
+                _("Read them, and accept them."), "terms", fields={"accept_terms": [_("Accept the terms.")]},
             )  # fmt: skip
         if row.status != Participation.Status.ACTIVE:
-            raise Conflict(f"{row.display_name!r} does not take part now.", "Ask who invited you.", "team_inactive")
+            raise Conflict(
+                _("%(row)r does not take part now.") % {"row": row.display_name},
+                _("Ask who invited you."),
+                "team_inactive",
+            )
         _check_room(row)
         _make_free(row, user)
         try:
             with transaction.atomic():
                 Member.objects.create(competition=row.competition, participation=row, user=user)
         except IntegrityError:
-            raise Conflict("You joined another team at the same time.", "See the page of your participation.") from None
+            raise Conflict(
+                _("You joined another team at the same time."), _("See the page of your participation.")
+            ) from None
         _told(row, user, "team.join", user)
     return row
 
@@ -84,17 +91,22 @@ def _make_free(row: Participation, user: User) -> None:
         return
     if other.left_at is None and other.participation.members.count() > 1:
         raise Conflict(
-            f"You are a member of {other.participation.display_name!r} in this competition.",
-            "Nobody is in two teams: leave that one first.", "two_teams",
-        )  # fmt: skip
+            _("You are a member of %(participation)r in this competition.")
+            % {"participation": other.participation.display_name},
+            _("Nobody is in two teams: leave that one first."),
+            "two_teams",
+        )
     if other.participation.status == Participation.Status.REMOVED:
-        raise Conflict("The organisers ended your participation in this competition.", "Ask them.", "removed")
+        raise Conflict(_("The organisers ended your participation in this competition."), _("Ask them."), "removed")
     same = other.participation_id == row.pk
     if not same and (other.left_at is not None or _has_sent(other.participation)):
         raise Conflict(
-            f"You have taken part as {other.participation.display_name!r}, with submissions; teams are not merged, "
-            "since together they would have the quota of two.",
-            "Go on with that participation, or take part together from the start of the next competition.",
+            _(
+                "You have taken part as %(participation)r, with submissions; teams are not merged, since "
+                "together they would have the quota of two."
+            )
+            % {"participation": other.participation.display_name},
+            _("Go on with that participation, or take part together from the start of the next competition."),
             "team_merge",
         )
     other.delete()
@@ -113,21 +125,26 @@ def team_leave(*, participation: Participation, user: User) -> None:
 
 def team_remove(*, participation: Participation, member: User, by: User) -> None:
     """Let somebody go. Raises `NotAllowed`, `NotFound`."""
-    _check_head(participation, by, "remove members")
+    _check_head(participation, by, _("Only who speaks for the team may remove members."))
     if member.pk == by.pk:
-        raise Conflict("You cannot remove yourself.", "Leave the team instead.")
+        raise Conflict(_("You cannot remove yourself."), _("Leave the team instead."))
     _end(participation, member, by=by, act="team.remove")
 
 
 def _end(participation: Participation, user: User, *, by: User, act: str) -> None:
+    """Their open invitations end with them."""
+    from touchstone.competitions.invitations import invitations_end  # it builds on this module
+
     with transaction.atomic():
         row = _locked(participation)
         member = Member.objects.filter(participation=row, user=user).first()
         if member is None:
-            raise NotFound("This person is not a member of the team.", "Load the page again.")
+            raise NotFound(_("This person is not a member of the team."), _("Load the page again."))
         heir = Member.objects.filter(participation=row).exclude(user=user).first()
         if heir is None:
-            raise Conflict("You are the only member.", "A team needs one; there is nothing to leave.", "only_member")
+            raise Conflict(
+                _("You are the only member."), _("A team needs one; there is nothing to leave."), "only_member"
+            )
         if row.user_id == user.pk:
             row.user_id = heir.user_id
             row.save(update_fields=["user"])
@@ -136,16 +153,17 @@ def _end(participation: Participation, user: User, *, by: User, act: str) -> Non
             member.save(update_fields=["left_at"])
         else:
             member.delete()
+        invitations_end(rows=Invitation.objects.filter(participation=row, invited_by=user), by=by)
         _told(row, by, act, user)
 
 
 def team_hand_over(*, participation: Participation, to: User, by: User) -> None:
     """Let another member speak for the team. Raises `NotAllowed`, `NotFound`."""
-    _check_head(participation, by, "hand it over")
+    _check_head(participation, by, _("Only who speaks for the team may hand it over."))
     with transaction.atomic():
         row = _locked(participation)
         if not Member.objects.filter(participation=row, user=to).exists():
-            raise NotFound("This person is not a member of the team.", "Load the page again.")
+            raise NotFound(_("This person is not a member of the team."), _("Load the page again."))
         row.user = to
         row.save(update_fields=["user"])
         _told(row, by, "team.hand_over", to)
@@ -156,12 +174,12 @@ def participation_rename(*, participation: Participation, by: User, display_name
     from touchstone.leaderboards.services import boards_touch  # it builds on this app
     from touchstone.transfers.models import MatrixEntry
 
-    _check_head(participation, by, "rename it")
+    _check_head(participation, by, _("Only who speaks for the team may rename it."))
     name = clean(display_name.strip())
     if not name or len(name) > 100:
         raise UserError(
-            "A name on the leaderboard has between 1 and 100 characters.", "Choose another.",
-            fields={"display_name": ["Between 1 and 100 characters."]},
+            _("A name on the leaderboard has between 1 and 100 characters."), _("Choose another."),
+            fields={"display_name": [_("Between 1 and 100 characters.")]},
         )  # fmt: skip
     try:
         with transaction.atomic():
@@ -178,9 +196,11 @@ def participation_rename(*, participation: Participation, by: User, display_name
             )  # fmt: skip
     except IntegrityError:
         raise Conflict(
-            f"Somebody is called {name!r} in this competition.", "Choose another name for the leaderboard.",
-            "name_taken", fields={"display_name": ["Taken in this competition."]},
-        ) from None  # fmt: skip
+            _("Somebody is called %(name)r in this competition.") % {"name": name},
+            _("Choose another name for the leaderboard."),
+            "name_taken",
+            fields={"display_name": [_("Taken in this competition.")]},
+        ) from None
     return row
 
 
@@ -190,23 +210,28 @@ def _locked(participation: Participation) -> Participation:
     return rows.get(pk=participation.pk)
 
 
-def _check_head(participation: Participation, by: User, act: str) -> None:
+def _check_head(participation: Participation, by: User, refusal: str) -> None:
     if participation.user_id != by.pk:
-        raise NotAllowed(f"Only who speaks for the team may {act}.", "Ask them; the page of the team says who it is.")
+        raise NotAllowed(
+            refusal,
+            _("Ask them; the page of the team says who it is."),
+        )
 
 
 def _check_room(row: Participation, *, invited: int = 0) -> None:
     limit = team_limit(competition=row.competition)
     if limit == 1:
-        raise Conflict("This competition has no teams: each takes part alone.", "Ask its organisers.", "no_teams")
+        raise Conflict(_("This competition has no teams: each takes part alone."), _("Ask its organisers."), "no_teams")
     if not team_changes(competition=row.competition):
-        raise Conflict("The competition is over; teams stay as they are.", "", "over")
+        raise Conflict(_("The competition is over; teams stay as they are."), "", "over")
     if row.members.count() + invited >= limit:
-        waiting = f", with {invited} invited" if invited else ""
+        waiting = _(", with %(n)s invited") % {"n": invited} if invited else ""
         raise Conflict(
-            f"{row.display_name!r} is full: at most {limit} people{waiting}.",
-            "Take back an invitation, or let somebody go first.", "team_full",
-        )  # fmt: skip
+            _("%(row)r is full: at most %(limit)s people%(waiting)s.")
+            % {"row": row.display_name, "limit": limit, "waiting": waiting},
+            _("Take back an invitation, or let somebody go first."),
+            "team_full",
+        )
 
 
 def _told(row: Participation, by: User, act: str, user: User) -> None:

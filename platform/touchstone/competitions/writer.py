@@ -94,7 +94,7 @@ def kit_entries(path: str, sha256: str) -> Iterator[Entry]:
 def folder_write(*, entries: Iterable[Entry], folder: Path) -> None:
     """Write entries below a folder. A path that stands twice is written once: it names the same content."""
     folder.mkdir(parents=True, exist_ok=True)
-    for entry in _once(entries):
+    for entry in entries_once(entries):
         try:
             _write(entry, folder / entry.path)
         except OSError as error:
@@ -119,7 +119,7 @@ def zip_stream(*, entries: Iterable[Entry]) -> Iterator[bytes]:
     """
     sink = _Sink()
     with zipfile.ZipFile(cast(IO[bytes], sink), "w", zipfile.ZIP_STORED) as archive:
-        for entry in _once(entries):
+        for entry in entries_once(entries):
             info = zipfile.ZipInfo(entry.path if entry.open else f"{entry.path}/", date_time=_WHEN)
             info.create_system = 3
             info.external_attr = (0o100644 if entry.open else 0o40755) << 16
@@ -135,7 +135,8 @@ def zip_stream(*, entries: Iterable[Entry]) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def _once(entries: Iterable[Entry]) -> Iterator[Entry]:
+def entries_once(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Each path once, and none that leads out of the bundle."""
     seen: set[str] = set()
     for entry in entries:
         if entry.path not in seen and entry.path and not _leaves(entry.path):

@@ -58,11 +58,22 @@ app.conf.update(
         "runs-sweep": {"task": "touchstone.runs_sweep", "schedule": 5.0, "options": {"expires": 5}},
         "announcements-mail": {"task": "touchstone.announcements_mail", "schedule": 60.0, "options": {"expires": 60}},
         "uploads-expire": {"task": "touchstone.uploads_expire", "schedule": 600.0, "options": {"expires": 600}},
+        "check-prepare-sweep": {"task": "touchstone.check_prepare_sweep", "schedule": 30.0, "options": {"expires": 30}},
+        "hooks-deliver": {"task": "touchstone.hooks_deliver", "schedule": 10.0, "options": {"expires": 10}},
+        "hooks-tidy": {"task": "touchstone.hooks_tidy", "schedule": 60.0, "options": {"expires": 60}},
+        "exports-sweep": {"task": "touchstone.exports_sweep", "schedule": 60.0, "options": {"expires": 60}},
         "data-inspect-sweep": {"task": "touchstone.data_inspect_sweep", "schedule": 30.0, "options": {"expires": 30}},
     },
 )
 app.autodiscover_tasks(
-    ["touchstone.competitions", "touchstone.submissions", "touchstone.evaluations", "touchstone.drafts"]
+    [
+        "touchstone.competitions",
+        "touchstone.submissions",
+        "touchstone.evaluations",
+        "touchstone.drafts",
+        "touchstone.exports",
+        "touchstone.hooks",
+    ]
 )
 
 

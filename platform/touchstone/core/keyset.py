@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from touchstone.core.errors import UserError
 
@@ -66,4 +67,4 @@ def _read(text: str) -> tuple[Any, str]:
 
 
 def _unknown() -> UserError:
-    return UserError("This page of the list is not known.", "Begin at its first page.", "cursor")
+    return UserError(_("This page of the list is not known."), _("Begin at its first page."), "cursor")

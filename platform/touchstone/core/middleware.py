@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from touchstone.core.errors import TooLarge
 
@@ -35,8 +36,10 @@ class BodyLimitMiddleware:
         limit = settings.TOUCHSTONE_FORM_BYTES if known else settings.TOUCHSTONE_FORM_BYTES_ANONYMOUS
         if length <= limit:
             return self.get_response(request)
-        hint = "Send large files with the command line, which sends them by parts." if known else "Sign in first."
-        problem = TooLarge(f"The form has {length} bytes; {limit} are allowed.", hint)
+        hint = _("Send large files with the command line, which sends them by parts.") if known else _("Sign in first.")
+        problem = TooLarge(
+            _("The form has %(length)s bytes; %(limit)s are allowed.") % {"length": length, "limit": limit}, hint
+        )
         response = render(request, "413.html", {"problem": problem}, status=problem.status)
         response["Connection"] = "close"  # nobody reads the rest
         return response

@@ -12,6 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.core.cache import cache
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from touchstone.core.clock import now
 from touchstone.core.errors import TooOften
@@ -22,19 +25,22 @@ class Rate:
     """At most `limits[kind]` tries within `seconds`, for each subject of that kind. `what` names them in messages."""
 
     name: str
-    what: str
+    what: str | Promise
     seconds: int
     limits: Mapping[str, int]
 
 
 #: A class room may share an address; nobody shares a name.
-SIGN_IN = Rate("sign-in", "failed sign-ins", 300, {"name": 10, "address": 50})
-SIGN_UP = Rate("sign-up", "tries to sign up", 3600, {"name": 20, "address": 60})
-EXPORTS = Rate("exports", "exports of an account", 3600, {"name": 10, "address": 60})
-INVITATIONS = Rate("invitations", "invitations sent by e-mail", 3600, {"name": 100})
-REPORTS = Rate("reports", "reports as PDF", 3600, {"address": 120})
-SNAPSHOTS = Rate("snapshots", "views of leaderboards kept", 3600, {"name": 60})
-TOKENS = Rate("tokens", "new tokens", 3600, {"name": 30, "address": 120})
+SIGN_IN = Rate("sign-in", gettext_lazy("failed sign-ins"), 300, {"name": 10, "address": 50})
+SIGN_UP = Rate("sign-up", gettext_lazy("tries to sign up"), 3600, {"name": 20, "address": 60})
+EXPORTS = Rate("exports", gettext_lazy("exports of an account"), 3600, {"name": 10, "address": 60})
+INVITATIONS = Rate("invitations", gettext_lazy("invitations sent by e-mail"), 3600, {"name": 100})
+REPORTS = Rate("reports", gettext_lazy("reports as PDF"), 3600, {"address": 120})
+SNAPSHOTS = Rate("snapshots", gettext_lazy("views of leaderboards kept"), 3600, {"name": 60})
+DEVICES = Rate("devices", gettext_lazy("programs that wait to be signed in"), 600, {"address": 60})
+DEVICE_CODES = Rate("device-codes", gettext_lazy("codes of programs tried"), 600, {"name": 15, "address": 150})
+OIDC = Rate("oidc", gettext_lazy("exchanges of ID tokens"), 600, {"address": 300})
+TOKENS = Rate("tokens", gettext_lazy("new tokens"), 3600, {"name": 30, "address": 120})
 
 
 def rate_take(*, rate: Rate, subjects: Mapping[str, str]) -> None:
@@ -49,8 +55,9 @@ def rate_take(*, rate: Rate, subjects: Mapping[str, str]) -> None:
         if _count(key, rate.seconds) > rate.limits[kind]:
             until = _until(key, rate.seconds)
             raise TooOften(
-                f"Too many {rate.what}: at most {rate.limits[kind]} within {rate.seconds // 60} minutes are allowed.",
-                f"Try again after {until:%Y-%m-%d %H:%M:%S} UTC.",
+                _("Too many %(what)s: at most %(limits)s within %(minutes)s minutes are allowed.")
+                % {"what": rate.what, "limits": rate.limits[kind], "minutes": rate.seconds // 60},
+                _("Try again after %(until)s UTC.") % {"until": f"{until:%Y-%m-%d %H:%M:%S}"},
                 reset_at=until,
             )
 

@@ -1,7 +1,7 @@
 """Blobs by content: a file is stored under its SHA-256 and never changes.
 
-Built on Django's storage API, so another backend is a setting. No name or path that a user gave ever
-reaches the storage.
+Built on Django's storage API, so that a folder or S3-compatible storage (core/s3.py) is a setting. No name or path
+that a user gave ever reaches the storage.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import FileSystemStorage, default_storage, storages
+from django.utils.translation import gettext as _
 
 from touchstone.core.errors import NotFound, TooLarge
+from touchstone.core.s3 import S3Storage
 
 CHUNK = 2**20
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
@@ -38,6 +40,14 @@ class BlobInfo:
 
     sha256: str
     size: int
+
+
+class Mismatch(Exception):
+    """The bytes are not those that were announced; `info` says what they are."""
+
+    def __init__(self, info: BlobInfo) -> None:
+        super().__init__(info.sha256)
+        self.info = info
 
 
 class AtomicFileSystemStorage(FileSystemStorage):
@@ -66,7 +76,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
 
 def _name(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
-        raise NotFound(f"{sha256[:80]!r} is not a SHA-256 in lower-case hex.")
+        raise NotFound(_("%(sha256)r is not a SHA-256 in lower-case hex.") % {"sha256": sha256[:80]})
     return f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
@@ -80,7 +90,10 @@ def blob_put(*, file: Readable | BinaryIO | IO[bytes] | File[Any], limit: int | 
         while chunk := file.read(CHUNK):
             size += len(chunk)
             if limit is not None and size > limit:
-                raise TooLarge(f"The file has more than the {limit} bytes allowed.", "Send a smaller file.")
+                raise TooLarge(
+                    _("The file has more than the %(limit)s bytes allowed.") % {"limit": limit},
+                    _("Send a smaller file."),
+                )
             digest.update(chunk)
             spool.write(chunk)
         sha256 = digest.hexdigest()
@@ -100,14 +113,14 @@ def blob_open(*, sha256: str) -> IO[bytes]:
     try:
         return default_storage.open(_name(sha256), "rb")
     except FileNotFoundError:
-        raise NotFound(f"No file with SHA-256 {sha256} is stored here.") from None
+        raise NotFound(_("No file with SHA-256 %(sha256)s is stored here.") % {"sha256": sha256}) from None
 
 
 def blob_path(*, sha256: str) -> Path:
     """The path of a blob on this machine; only for storages that have paths (`NotImplementedError` elsewhere)."""
     path = Path(default_storage.path(_name(sha256)))
     if not path.is_file():
-        raise NotFound(f"No file with SHA-256 {sha256} is stored here.")
+        raise NotFound(_("No file with SHA-256 %(sha256)s is stored here.") % {"sha256": sha256})
     return path
 
 
@@ -140,3 +153,27 @@ def storage_open(*, name: str) -> IO[bytes]:
 def storage_delete(*, name: str) -> None:
     """Remove what `storage_save` stored; nothing happens where it is not there."""
     default_storage.delete(name)
+
+
+def storage_direct() -> S3Storage | None:
+    """The store to which browsers and terminals may send parts themselves; None where all goes through the server."""
+    store = storages["default"]
+    return store if isinstance(store, S3Storage) and store.direct else None
+
+
+def blob_adopt(*, store: S3Storage, name: str, expected: BlobInfo) -> None:
+    """Make an object of `store` the blob that it was announced as, reading it once. Raises `Mismatch`.
+
+    The copy is made inside the store. Nobody can have changed the object since it was read: the URLs that were given
+    out were of its parts, and died when these became one.
+    """
+    digest, size = hashlib.sha256(), 0
+    with store.open(name, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    found = BlobInfo(digest.hexdigest(), size)
+    if found != expected:
+        raise Mismatch(found)
+    if not blob_exists(sha256=found.sha256):
+        store.copy(name, _name(found.sha256))

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from touchstone.core.errors import TooBusy
 
@@ -46,10 +48,12 @@ class Stream:
         self._closed = False
         with _lock:
             if _open.total() >= settings.TOUCHSTONE_STREAMS:
-                raise TooBusy("The server follows as many runs live as it can at the moment.", _HINT, "streams_busy")
+                raise TooBusy(
+                    _("The server follows as many runs live as it can at the moment."), str(_HINT), "streams_busy"
+                )
             if _open[owner] >= settings.TOUCHSTONE_STREAMS_PER_USER:
-                text = f"You follow {_open[owner]} runs live already."
-                raise TooBusy(text, f"Close one of them. {_HINT}", "streams_busy")
+                text = _("You follow %(n)s runs live already.") % {"n": _open[owner]}
+                raise TooBusy(text, _("Close one of them. %(hint)s") % {"hint": str(_HINT)}, "streams_busy")
             _open[owner] += 1
 
     def __iter__(self) -> Iterator[bytes]:
@@ -69,4 +73,4 @@ class Stream:
                     del _open[self._owner]
 
 
-_HINT = "Try again in a few seconds, or ask for its events every now and then instead."
+_HINT = gettext_lazy("Try again in a few seconds, or ask for its events every now and then instead.")

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from runners.spec.catalogue_file import Column, Offer, offer_of
 from runners.spec.gates import parse_gate
 from runners.spec.models import LeaderboardSpec, MetricUse
+from touchstone.core.names import named
 from touchstone.drafts.metric_parameters import KNOWN
 from touchstone.leaderboards.ranking import TRUST
 
@@ -91,7 +93,7 @@ def _title(key: str, entry: Mapping[str, Any]) -> str:
     head, bracket, inside = key.partition("[")
     titles = {name: str(own["title"]) for name, own in entry["columns"].items()}
     sub = max((name for name in titles if name and head.endswith(f".{name.partition('[')[0]}")), key=len, default="")
-    title = titles.get(sub) or str(entry["title"])
+    title = named(titles.get(sub) or str(entry["title"]))
     return f"{title} ({inside.removesuffix(']')})" if bracket else title
 
 
@@ -185,7 +187,10 @@ def _gate_rows(lists: Mapping[str, Sequence[str]], problems: dict[str, str]) -> 
             continue
         row = GateRow(key, op if op in COMPARISONS else ">=", bound.strip())
         if number_of(row.bound) is None:
-            problems[f"gate-{len(rows)}"] = f"Write a number to compare {key} with, not “{bound[:40]}”."
+            problems[f"gate-{len(rows)}"] = _("Write a number to compare %(key)s with, not “%(bound)s”.") % {
+                "key": key,
+                "bound": bound[:40],
+            }
         rows.append(row)
     return rows
 
@@ -197,9 +202,9 @@ def _utility(weights: Mapping[str, tuple[str, str, str]], problems: dict[str, st
         wrong = next((text for text, number in zip(texts, numbers, strict=True) if text and number is None), "")
         weight, worst, best = numbers
         if wrong:
-            problems[f"weight:{key}"] = f"Write numbers, not “{wrong[:40]}”."
+            problems[f"weight:{key}"] = _("Write numbers, not “%(wrong)s”.") % {"wrong": wrong[:40]}
         elif weight is not None and weight < 0:
-            problems[f"weight:{key}"] = "A weight is 0, which leaves it out, or more."
+            problems[f"weight:{key}"] = _("A weight is 0, which leaves it out, or more.")
         elif weight:
             anchors = {name: value for name, value in (("worst", worst), ("best", best)) if value is not None}
             found[key] = {"weight": weight, **anchors}

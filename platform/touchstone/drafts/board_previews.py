@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from runners.spec.catalogue_file import Offer
 from runners.spec.models import LeaderboardSpec
 from touchstone.competitions.models import Competition
@@ -98,16 +100,19 @@ def entrants_of(*, competition: Competition | None, user: Viewer) -> list[Entran
 
 #: How good each made-up entry is, and whether it can be asked: a file of answers cannot.
 EXAMPLES = (
-    ("Always the same answer", True, 0.10, True), ("Simple model", True, 0.55, True),
-    ("Careful model", False, 0.70, True), ("Large model", False, 0.80, True), ("File of answers", False, 0.75, False),
-)  # fmt: skip
+    (gettext_noop("Always the same answer"), True, 0.10, True),
+    (gettext_noop("Simple model"), True, 0.55, True),
+    (gettext_noop("Careful model"), False, 0.70, True),
+    (gettext_noop("Large model"), False, 0.80, True),
+    (gettext_noop("File of answers"), False, 0.75, False),
+)
 _ASKED = ("robustness", "efficiency", "explainability")
 
 
 def example_entrants(keys: Sequence[Key]) -> list[Entrant]:
     """Made-up entries, the same every time: nothing is drawn."""
     return [
-        Entrant(name, baseline, {key.key: _example(key, name, skill, asked=asked) for key in keys})
+        Entrant(gettext(name), baseline, {key.key: _example(key, name, skill, asked=asked) for key in keys})
         for name, baseline, skill, asked in EXAMPLES
     ]
 

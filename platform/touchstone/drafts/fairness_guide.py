@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 
+from touchstone.core.names import named
 from touchstone.drafts.metric_cards import Surroundings, card_of
 
 
@@ -190,15 +191,15 @@ def guidance(
     for name, why in wanted.items():
         card = card_of(name, around)
         if "binary" in card.lacks:
-            notes.append(_("%s is left out: it is defined for two classes only.") % card.entry["title"])
+            notes.append(_("%s is left out: it is defined for two classes only.") % named(card.entry["title"]))
             continue
         for attribute in attributes:
             use = {"use": name, "attribute": attribute}
-            proposals.append(_proposal(use, card.entry["title"], why, words[attribute], uses))
+            proposals.append(_proposal(use, named(card.entry["title"]), why, words[attribute], uses))
     if len(attributes) > 1 and proposals:
         use = {"use": "fairness.intersectional_gap", "attribute": [*attributes][:4]}
         why = _("With several attributes a gap may open only where they meet, as for young women.")
-        title = card_of("fairness.intersectional_gap", around).entry["title"]
+        title = named(card_of("fairness.intersectional_gap", around).entry["title"])
         proposals.append(Proposal("intersections", use, title, why, "", use in uses))
     if wanted and not around.favourable:
         notes.append(_("These metrics need to know which outcome is good for people: name it in the step Task."))

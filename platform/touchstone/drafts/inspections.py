@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.core.clock import now
@@ -149,7 +150,7 @@ def picture_get(*, user: Viewer, draft_id: UUID, sha256: str) -> str:
     for facts in found.values():
         if any(shown.get("sha256") == sha256 for shown in (facts.get("inputs") or {}).get("pictures", [])):
             return sha256
-    raise NotFound("The draft has no such picture.")
+    raise NotFound(_("The draft has no such picture."))
 
 
 class _Ended(Exception):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runners.costs import asks_something
+from touchstone.core.names import named
 from touchstone.drafts.metric_parameters import KNOWN, Choices
 
 PILLARS = ("performance", "calibration", "robustness", "fairness", "explainability", "privacy", "efficiency")
@@ -17,6 +18,7 @@ GIVES: dict[str, frozenset[str]] = {
     "model": _READ | {"queries", "gradients"},
     "container": _READ | {"queries", "explanations"},
     "code": _READ | {"queries", "explanations"},
+    "endpoint": _READ | {"queries", "explanations"},
 }
 _ASKED = frozenset({"predictions", "probabilities", "queries", "gradients", "explanations"})
 #: Parameters of what draws items, or holds a clock: asked again, it gives another number.
@@ -73,7 +75,8 @@ class Search:
 
     def finds(self, card: Card) -> bool:
         words = self.q.lower().split()
-        text = f"{card.entry['title']} {card.name} {card.entry['summary']}".lower()
+        said = " ".join(f"{text} {named(text)}" for text in (card.entry["title"], card.entry["summary"]))
+        text = f"{said} {card.name}".lower()
         wants = {"yes": True, "no": False}
         groups, fair = "attributes" in card.entry["needs"], wants.get(self.attributes)
         varies, cost = wants.get(self.varies), {"free": False, "asks": True}.get(self.cost)
@@ -137,4 +140,4 @@ def catalogue_cards(around: Surroundings, search: Search, *, uses: Iterable[str]
     cards = [card_of(name, around, used=taken.count(name)) for name in KNOWN["metrics"]]
     found = [card for card in cards if search.finds(card)]
     order = {pillar: number for number, pillar in enumerate(PILLARS)}
-    return sorted(found, key=lambda card: (order.get(card.pillar, len(order)), card.entry["title"].lower()))
+    return sorted(found, key=lambda card: (order.get(card.pillar, len(order)), named(card.entry["title"]).lower()))

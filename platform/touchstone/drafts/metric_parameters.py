@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from runners.spec.catalogue_file import catalogue
 from runners.spec.parameters import ParameterProblem, parameter_problems
 
@@ -237,7 +239,7 @@ def _value(parameter: Parameter, typed: Any) -> Any:
         return _number(text, parameter)
     parts = [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
     if parameter.exactly and len(parts) != parameter.exactly:
-        raise Unreadable(f"Write {parameter.exactly} values with a comma between them.")
+        raise Unreadable(_("Write %(exactly)s values with a comma between them.") % {"exactly": parameter.exactly})
     return [_number(part, parameter) for part in parts] if parameter.kind == "numbers" else parts
 
 
@@ -248,23 +250,26 @@ def _in_order(chosen: list[str], parameter: Parameter) -> list[str]:
 
 def _missing(parameter: Parameter) -> Any:
     if parameter.required:
-        raise Unreadable("Choose at least one." if parameter.kind == "choices" else "This is needed.")
+        raise Unreadable(_("Choose at least one.") if parameter.kind == "choices" else _("This is needed."))
     return None if parameter.empty else parameter.default
 
 
 def _number(text: str, parameter: Parameter) -> int | float:
     text = text.replace("−", "-").replace("\u202f", "").replace(" ", "")
-    what = "a whole number" if parameter.whole else "a number"
-    instead = "".join(f", or {word}" for word in parameter.words)
+    what = _("a whole number") if parameter.whole else _("a number")
+    instead = "".join(_(", or %(word)s") % {"word": word} for word in parameter.words)
     try:
         number: int | float = int(text) if parameter.whole else float(text)
     except ValueError as error:
-        hint = " Use a point for decimals." if "," in text else ""
-        raise Unreadable(f"Write {what}{instead}, not “{text[:40]}”.{hint}") from error
+        hint = _(" Use a point for decimals.") if "," in text else ""
+        raise Unreadable(
+            _("Write %(what)s%(instead)s, not “%(text)s”.%(hint)s")
+            % {"what": what, "instead": instead, "text": text[:40], "hint": hint}
+        ) from error
     if isinstance(number, float) and not math.isfinite(number):
-        raise Unreadable(f"Write {what}{instead} that is finite.")
+        raise Unreadable(_("Write %(what)s%(instead)s that is finite.") % {"what": what, "instead": instead})
     if abs(number) >= 2**63:
-        raise Unreadable("The number is too large.")
+        raise Unreadable(_("The number is too large."))
     return number
 
 
@@ -277,9 +282,14 @@ def _problems(metric: str, values: Mapping[str, Any]) -> list[ParameterProblem]:
     found = [problem for problem in found if problem.code != "missing_parameter"]
     norm = values.get("norm") or entry["parameters"].get("properties", {}).get("norm", {}).get("default")
     if attack is not None and norm not in attack["norms"]:
-        hint = f"It has {', '.join(attack['norms'])}."
+        hint = _("It has %(names)s.") % {"names": ", ".join(attack["norms"])}
         found.append(
-            ParameterProblem("parameter", ("norm",), f"The attack {attack['title']} does not know {norm}.", hint)
+            ParameterProblem(
+                "parameter",
+                ("norm",),
+                _("The attack %(title)s does not know %(norm)s.") % {"title": attack["title"], "norm": norm},
+                hint,
+            )
         )
     for holder, (names, group) in NESTED.items():
         for path, schema, given in _nested(holder, group, values.get(names), values.get(holder)):

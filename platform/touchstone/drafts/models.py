@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from touchstone.competitions.models import Competition
+from touchstone.core.jobs import Job
 from touchstone.submissions.models import Submission
 
 
@@ -116,3 +117,11 @@ class Rehearsal(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["competition", "version", "phase", "kind"], name="rehearsal_unique")
         ]
+
+
+class Preparation(Job):
+    """That the made-up submissions of a competition were asked for, and how far making them up is."""
+
+    competition = models.OneToOneField(Competition, on_delete=models.CASCADE, related_name="preparation")
+    version = models.PositiveIntegerField(help_text="Of the competition.")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.spec import Defect
 from touchstone.accounts.models import User
@@ -73,9 +74,10 @@ def _check_version(draft: Draft, replace: bool) -> None:
     if draft.competition is not None and draft_moved_on(draft=draft) and not replace:
         there = draft.competition.version
         raise Conflict(
-            f"{draft.competition.slug} has got version {there} since this draft was begun from version "
-            f"{draft.base_version}.",
-            "Compare both below. Publish over it only when its changes are in your draft, or not wanted.", "moved_on",
+            _("%(competition)s has got version %(there)s since this draft was begun from version "
+"%(base_version)s.") % {"competition": draft.competition.slug, "there": there, "base_version": draft.base_version},
+            _("Compare both below. Publish over it only when its changes are in your draft, or not "
+"wanted."), "moved_on",
         )  # fmt: skip
 
 
@@ -83,10 +85,12 @@ def _slug_defects(draft: Draft) -> list[Defect]:
     """A draft must become what it was begun for, and nothing that is there already."""
     slug = draft_bodies(draft=draft)["about"].get("slug")
     if draft.competition is not None and slug != draft.competition.slug:
-        text = f"this is the next version of {draft.competition.slug}, whose address stays"
+        text = _("this is the next version of %(competition)s, whose address stays") % {
+            "competition": draft.competition.slug
+        }
         return [Defect("slug_changed", text, "slug", hint=f"Write {draft.competition.slug}, or begin a new draft.")]
     if draft.competition is None and Competition.objects.filter(slug=slug).exists():
-        text = f"a competition with the address {slug} is there already"
+        text = _("a competition with the address %(slug)s is there already") % {"slug": slug}
         return [Defect("slug_taken", text, "slug", hint="Choose another.")]
     return []
 

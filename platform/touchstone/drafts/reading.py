@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.spec.folder_checks import MAX_PAGE_BYTES, path_problem
 from runners.spec.yamlfile import parse_yaml, read_yaml
@@ -72,7 +73,7 @@ def draft_from_folder(*, draft: Draft, user: User, folder: Path) -> None:
     document = read_yaml(folder / SPEC_FILE)
     data = document.data
     if not isinstance(data, dict):
-        raise BundleError(document.defects) if document.defects else UserError("competition.yml holds no keys.")
+        raise BundleError(document.defects) if document.defects else UserError(_("competition.yml holds no keys."))
     named = [page.get("file") for page in _rows(data.get("pages"))] + [data.get("terms"), data.get("data_card")]
     texts = {name: _read(folder, name) for name in named if isinstance(name, str) and name}
     source = (folder / SPEC_FILE).read_bytes().decode("utf-8", "replace")
@@ -112,7 +113,13 @@ def _bodies(data: dict[str, Any], texts: Mapping[str, str], stored: list[Stored]
         "about": about,
         "concepts": {"concepts": data.get("concepts", [])},
         "data": {
-            "splits": [{"name": n, "visibility": _table(s).get("visibility", "hidden")} for n, s in splits.items()],
+            "splits": [
+                {
+                    "name": n, "visibility": _table(s).get("visibility", "hidden"),
+                    **({"leaves_platform": True} if _table(s).get("leaves_platform") is True else {}),
+                }
+                for n, s in splits.items()
+            ],
             "data_card": card_parse(texts.get(str(data.get("data_card") or ""), "")),
         },
         "task": {

@@ -65,7 +65,11 @@ def competition_data(*, bodies: Mapping[str, Mapping[str, Any]], files: Mapping[
     made |= {key: task[key] for key in ("task", "input", "attributes", "aggregate") if task.get(key) is not None}
     made["concepts"] = bodies["concepts"].get("concepts", [])
     made["data"] = {
-        str(split.get("name", "")): {"path": f"data/{split.get('name', '')}", "visibility": split.get("visibility")}
+        str(split.get("name", "")): {
+            "path": f"data/{split.get('name', '')}",
+            "visibility": split.get("visibility"),
+            **({"leaves_platform": True} if split.get("leaves_platform") is True else {}),
+        }
         for split in _list(data.get("splits"))
         if isinstance(split, dict)
     }

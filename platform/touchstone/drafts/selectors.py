@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from runners.spec import Defect
 from runners.spec.checks import cross_defects
@@ -47,8 +48,8 @@ def draft_get(*, user: Viewer, id: UUID) -> Draft:  # noqa: A002 - the name that
     found = drafts_visible(user=user).select_related("owner", "competition").filter(pk=id).first()
     if found is None:
         raise NotFound(
-            "There is no such draft, or you may not see it.",
-            "Its owner can let you in: People, the last step of the draft.",
+            _("There is no such draft, or you may not see it."),
+            _("Its owner can let you in: People, the last step of the draft."),
         )
     return found
 
@@ -143,7 +144,7 @@ def _step_of(defect: Defect) -> str:
 
 def _data_defects(splits: dict[str, Any], files: dict[str, str]) -> list[Defect]:
     """Splits that no file was uploaded to; what is in the files is read when they are looked at, and on publishing."""
-    hint = "Upload them, or remove it."
+    hint = _("Upload them, or remove it.")
     return [
         Defect("missing_file", f"the split {name} has no files", f"data.{name}", FILE, hint=hint)
         for name in splits
@@ -156,13 +157,15 @@ def _about_defects(draft: Draft, about: dict[str, Any]) -> list[Defect]:
     found = []
     for index, page in enumerate(about["pages"] if isinstance(about["pages"], list) else []):
         if isinstance(page, dict) and not text_of(page.get("markdown")):
-            text = "the page is empty"
+            text = _("the page is empty")
             found.append(Defect("empty", text, f"pages[{index}].markdown", FILE, hint="Write something or remove it."))
     slug = text_of(about.get("slug"))
     if slug and Competition.objects.filter(slug=slug).exclude(pk=draft.competition_id).exists():
-        text = f"a competition with the address {slug} is there already"
+        text = _("a competition with the address %(slug)s is there already") % {"slug": slug}
         found.append(Defect("slug_taken", text, "slug", FILE, hint="Choose another."))
     elif draft.competition is not None and slug != draft.competition.slug:
-        text = f"this is the next version of {draft.competition.slug}, whose address stays"
+        text = _("this is the next version of %(competition)s, whose address stays") % {
+            "competition": draft.competition.slug
+        }
         found.append(Defect("slug_changed", text, "slug", FILE, hint=f"Write {draft.competition.slug}."))
     return found

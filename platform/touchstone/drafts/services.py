@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -39,7 +40,9 @@ class SectionConflict(UserError):
 
     def __init__(self, theirs: DraftSection, mine: dict[str, Any]) -> None:
         by = theirs.updated_by.username if theirs.updated_by else "Somebody"
-        super().__init__(f"{by} saved this step while you were writing.", "Compare both, and choose what stays.")
+        super().__init__(
+            _("%(by)s saved this step while you were writing.") % {"by": by}, _("Compare both, and choose what stays.")
+        )
         self.theirs, self.mine = theirs, mine
 
 
@@ -49,13 +52,16 @@ def draft_create(*, user: User, title: str, template: str = "", competition: Com
     Raises `UserError` (no title, too many drafts), `NotFound` (no such template), `NotAllowed` (not an organiser).
     """
     if competition is not None and not is_organiser(user=user, competition=competition):
-        raise NotAllowed("Only its organisers edit a competition.", "Ask one of them.")
+        raise NotAllowed(_("Only its organisers edit a competition."), _("Ask one of them."))
     if Draft.objects.filter(owner=user).count() >= _MOST_DRAFTS:
-        raise Conflict(f"You have {_MOST_DRAFTS} drafts, which is the most there may be.", "Delete one first.")
+        raise Conflict(
+            _("You have %(most_drafts)s drafts, which is the most there may be.") % {"most_drafts": _MOST_DRAFTS},
+            _("Delete one first."),
+        )
     title = clean(title.strip(), limit=200)
     if not title and competition is None:
-        text = "Give the competition a title. You can change it later."
-        raise UserError("A draft needs a title.", text, fields={"title": [text]})
+        text = _("Give the competition a title. You can change it later.")
+        raise UserError(_("A draft needs a title."), text, fields={"title": [text]})
     folder = template_folder(template) if template else None
     with transaction.atomic():
         draft = Draft.objects.create(
@@ -85,7 +91,7 @@ def _begin(draft: Draft, user: User, folder: Path | None) -> None:
 def draft_delete(*, draft: Draft, user: User) -> None:
     """Delete a draft with all its steps. What was published stays. Raises `NotAllowed` for an editor."""
     if not (user.is_superuser or draft.owner_id == user.pk):
-        raise NotAllowed("Only who began a draft deletes it.", "Ask them, or ask to be taken off it.")
+        raise NotAllowed(_("Only who began a draft deletes it."), _("Ask them, or ask to be taken off it."))
     with transaction.atomic():
         audit_append(actor=user, act="draft.delete", subject=f"draft:{draft.pk}", data={"title": draft.title})
         draft.delete()
@@ -98,10 +104,15 @@ def section_save(*, draft: Draft, user: User, name: str, body: dict[str, Any], v
     """
     _may_edit(draft, user)
     if name not in STEPS:
-        raise NotFound(f"A draft has no step {name!r}.", f"Its steps are: {', '.join(STEPS)}.")
+        raise NotFound(
+            _("A draft has no step %(name)r.") % {"name": name},
+            _("Its steps are: %(steps)s.") % {"steps": ", ".join(STEPS)},
+        )
     body = clean_json(body)
     if len(json.dumps(body)) > _MOST_BYTES:
-        raise TooLarge(f"This step holds more than {_MOST_BYTES // 2**20} MiB of text.", "Shorten it.")
+        raise TooLarge(
+            _("This step holds more than %(value)s MiB of text.") % {"value": _MOST_BYTES // 2**20}, _("Shorten it.")
+        )
     with transaction.atomic():
         section = _locked(draft, name)
         if section is None:
@@ -154,10 +165,14 @@ def section_undo(*, draft: Draft, user: User, name: str, version: int) -> DraftS
     with transaction.atomic():
         section = _locked(draft, name)
         if section is None or section.previous is None:
-            raise Conflict("There is no earlier version of this step.", "It was saved once, or never.")
+            raise Conflict(_("There is no earlier version of this step."), _("It was saved once, or never."))
         if section.version != version:
             by = section.updated_by.username if section.updated_by else "Somebody"
-            raise Conflict(f"{by} saved this step since you opened it.", "Look at it first, then undo.", "stale")
+            raise Conflict(
+                _("%(by)s saved this step since you opened it.") % {"by": by},
+                _("Look at it first, then undo."),
+                "stale",
+            )
         _write(section, section.previous, user)
         _touch(draft, name, section.body)
     return section
@@ -171,12 +186,15 @@ def file_put(*, draft: Draft, user: User, path: str, sha256: str, size: int) -> 
     _may_edit(draft, user)
     _path_check(path)
     if not blob_exists(sha256=sha256):
-        raise NotFound(f"No file with SHA-256 {sha256} is stored here.", "Upload it first.")
+        raise NotFound(_("No file with SHA-256 %(sha256)s is stored here.") % {"sha256": sha256}, _("Upload it first."))
     with transaction.atomic():
         Draft.objects.select_for_update().get(pk=draft.pk)
         files = DraftFile.objects.filter(draft=draft)
         if files.count() >= _MOST_FILES and not files.filter(path=path).exists():
-            raise Conflict(f"A draft has at most {_MOST_FILES} files.", "Pack them into fewer, larger ones.")
+            raise Conflict(
+                _("A draft has at most %(most_files)s files.") % {"most_files": _MOST_FILES},
+                _("Pack them into fewer, larger ones."),
+            )
         _room_check(draft, path, size)
         made, _new = DraftFile.objects.update_or_create(
             draft=draft, path=path, defaults={"sha256": sha256, "size": size, "added_by": user}
@@ -192,8 +210,9 @@ def _room_check(draft: Draft, path: str, size: int) -> None:
     most = settings.TOUCHSTONE_DRAFT_BYTES
     if kept + size > most:
         raise TooLarge(
-            f"The drafts of {draft.owner.username} would hold {kept + size} bytes with it; they may hold {most}.",
-            "Delete drafts, or files in them, that are not needed any more.",
+            _("The drafts of %(username)s would hold %(value)s bytes with it; they may hold %(most)s.")
+            % {"username": draft.owner.username, "value": kept + size, "most": most},
+            _("Delete drafts, or files in them, that are not needed any more."),
         )
 
 
@@ -227,12 +246,18 @@ def editor_add(*, draft: Draft, by: User, name: str) -> User:
     by_address = User.objects.filter(emailaddress__email__iexact=name, emailaddress__verified=True)
     user = User.objects.filter(username=name, is_active=True).first() or by_address.filter(is_active=True).first()
     if user is None:
-        text = "Nobody here has this user name or confirmed e-mail address."
-        raise NotFound(text, "Check it, or ask them to sign up first.", fields={"name": [text]})
+        text = _("Nobody here has this user name or confirmed e-mail address.")
+        raise NotFound(text, _("Check it, or ask them to sign up first."), fields={"name": [text]})
     if user.pk == draft.owner_id or draft.editors.filter(pk=user.pk).exists():
-        raise Conflict(f"{user.username} works on this draft already.", fields={"name": ["They are in already."]})
+        raise Conflict(
+            _("%(username)s works on this draft already.") % {"username": user.username},
+            fields={"name": [_("They are in already.")]},
+        )
     if draft.editors.count() >= _MOST_EDITORS:
-        raise Conflict(f"A draft has at most {_MOST_EDITORS} editors.", "Take somebody off it first.")
+        raise Conflict(
+            _("A draft has at most %(most_editors)s editors.") % {"most_editors": _MOST_EDITORS},
+            _("Take somebody off it first."),
+        )
     with transaction.atomic():
         draft.editors.add(user)
         audit_append(actor=by, act="draft.editor_add", subject=f"draft:{draft.pk}", data={"user": user.username})
@@ -244,7 +269,7 @@ def editor_remove(*, draft: Draft, by: User, username: str) -> None:
     _may_edit(draft, by)
     user = draft.editors.filter(username=clean(username)).first()
     if user is None:
-        raise NotFound(f"{username} does not work on this draft.")
+        raise NotFound(_("%(username)s does not work on this draft.") % {"username": username})
     with transaction.atomic():
         draft.editors.remove(user)
         audit_append(actor=by, act="draft.editor_remove", subject=f"draft:{draft.pk}", data={"user": user.username})
@@ -252,11 +277,14 @@ def editor_remove(*, draft: Draft, by: User, username: str) -> None:
 
 def _may_edit(draft: Draft, user: User) -> None:
     if not drafts_visible(user=user).filter(pk=draft.pk).exists():
-        raise NotFound("There is no such draft, or you may not see it.")
+        raise NotFound(_("There is no such draft, or you may not see it."))
 
 
 def _path_check(path: str) -> None:
     parts = path.split("/")
     sound = 0 < len(path) <= 240 and "\\" not in path and ":" not in path and path.isprintable() and len(parts) <= 16
     if not sound or any(part in ("", ".", "..") for part in parts):
-        raise UserError(f"{path[:80]!r} is no path of a file in a bundle.", "Use plain names with forward slashes.")
+        raise UserError(
+            _("%(path)r is no path of a file in a bundle.") % {"path": path[:80]},
+            _("Use plain names with forward slashes."),
+        )

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from runners.spec.bundle import ArchiveError, ArchiveLimits, extract_zip
 from runners.spec.files import part_of
@@ -28,9 +30,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _IMAGE = re.compile(r"[^/\\\x00-\x1f\x7f]+\.(?:png|jpg|jpeg)")
 #: What archivers add by themselves.
 _RUBBISH = re.compile(r"(?:^|/)(?:__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
-NAMES_HINT = (
-    "A split holds inputs (inputs.csv, inputs.parquet, inputs.npz, or pictures inputs/<id>.png or .jpg), labels, "
-    "attributes and clusters (each .csv or .parquet). Rename the file, or leave it out."
+NAMES_HINT = gettext_lazy(
+    "A split holds inputs (inputs.csv, inputs.parquet, inputs.npz, or pictures "
+    "inputs/<id>.png or .jpg), labels, attributes and clusters (each .csv or .parquet). "
+    "Rename the file, or leave it out."
 )
 
 
@@ -38,7 +41,7 @@ def split_name_problem(name: str) -> str:
     """Why a split may not have this name, or nothing."""
     if _NAME.fullmatch(name):
         return ""
-    return "A split's name has letters, digits and _ only, and begins with a letter: train, sample, test_2."
+    return _("A split's name has letters, digits and _ only, and begins with a letter: train, sample, test_2.")
 
 
 def split_files(*, draft: Draft, name: str) -> list[DraftFile]:
@@ -53,7 +56,7 @@ def split_upload_put(*, draft: Draft, user: User, split: str, upload: str) -> li
     """
     found = upload_get(user=user, id=upload)
     if found.completed_at is None:
-        raise Conflict("This upload is not complete.", "Send its missing parts, then complete it.", "upload_open")
+        raise Conflict(_("This upload is not complete."), _("Send its missing parts, then complete it."), "upload_open")
     return _put(draft, user, split, found.name, BlobInfo(found.sha256, found.size))
 
 
@@ -84,7 +87,9 @@ def _put(draft: Draft, user: User, split: str, name: str, info: BlobInfo) -> lis
     draft = draft_get(user=user, id=draft.pk)
     known = [entry.get("name") for entry in section_get(draft=draft, name="data").body.get("splits", [])]
     if split not in known:
-        raise UserError(f"The draft has no split {split[:80]!r}.", "Add the split first, then its files.")
+        raise UserError(
+            _("The draft has no split %(split)r.") % {"split": split[:80]}, _("Add the split first, then its files.")
+        )
     place = _placed(name)
     stored = _unpacked(info) if place is None else {place: info}
     _store(draft, user, split, stored)
@@ -100,7 +105,9 @@ def _placed(name: str) -> str | None:
         return base
     if _IMAGE.fullmatch(base) and part_of(f"inputs/{base}") is not None:
         return f"inputs/{base}"
-    raise UserError(f"A data split has no place for a file {base[:80]!r}.", NAMES_HINT, "unexpected_file")
+    raise UserError(
+        _("A data split has no place for a file %(base)r.") % {"base": base[:80]}, str(NAMES_HINT), "unexpected_file"
+    )
 
 
 def _unpacked(info: BlobInfo) -> dict[str, BlobInfo]:
@@ -115,9 +122,11 @@ def _unpacked(info: BlobInfo) -> dict[str, BlobInfo]:
         top = _common_top(names)
         unplaced = [name for name in names if part_of(name.removeprefix(top)) is None]
         if unplaced:
-            raise _refused((f"{name}: has no place in a data split" for name in unplaced), NAMES_HINT)
+            raise _refused(
+                (_("%(name)s: has no place in a data split") % {"name": name} for name in unplaced), str(NAMES_HINT)
+            )
         if not names:
-            raise UserError("The zip holds no file.", "Pack the contents of the split's folder.", "empty")
+            raise UserError(_("The zip holds no file."), _("Pack the contents of the split's folder."), "empty")
         stored = {}
         for name in names:
             with (folder / name).open("rb") as file:
@@ -135,9 +144,10 @@ def _common_top(names: list[str]) -> str:
 
 def _refused(lines: Iterable[str], hint: str = "") -> UserError:
     told = list(lines)
-    more = f" … and {len(told) - 10} more" if len(told) > 10 else ""
-    text = "The zip was not unpacked, and nothing was changed: " + "; ".join(line[:200] for line in told[:10]) + more
-    return UserError(text, hint or "Mend it and send it again.", "bad_zip")
+    more = _(" … and %(n)s more") % {"n": len(told) - 10} if len(told) > 10 else ""
+    lines = "; ".join(line[:200] for line in told[:10]) + more
+    text = _("The zip was not unpacked, and nothing was changed: %(lines)s") % {"lines": lines}
+    return UserError(text, hint or _("Mend it and send it again."), "bad_zip")
 
 
 def _store(draft: Draft, user: User, split: str, stored: dict[str, BlobInfo]) -> None:
@@ -147,7 +157,11 @@ def _store(draft: Draft, user: User, split: str, stored: dict[str, BlobInfo]) ->
         paths = {f"data/{split}/{name}": info for name, info in stored.items()}
         there = DraftFile.objects.filter(draft=draft)
         if there.exclude(path__in=paths).count() + len(paths) > MOST_FILES:
-            raise Conflict(f"A draft has at most {MOST_FILES} files.", "Pack pictures into one inputs.npz.", "too_many")
+            raise Conflict(
+                _("A draft has at most %(most_files)s files.") % {"most_files": MOST_FILES},
+                _("Pack pictures into one inputs.npz."),
+                "too_many",
+            )
         rows = [
             DraftFile(draft=draft, path=path, sha256=info.sha256, size=info.size, added_by=user, added_at=now())
             for path, info in paths.items()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from runners.spec.yamlfile import read_yaml
 from touchstone.core.errors import NotFound
@@ -54,5 +55,5 @@ def template_folder(name: str) -> Path:
     """The folder of a ready-made competition. Raises `NotFound`."""
     place = _folder() / name
     if not _NAME.fullmatch(name) or not (place / _SPEC).is_file():
-        raise NotFound(f"There is no ready-made competition {name!r}.", "Choose one of the list.")
+        raise NotFound(_("There is no ready-made competition %(name)r.") % {"name": name}, _("Choose one of the list."))
     return place

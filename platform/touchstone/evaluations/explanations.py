@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+
 from runners.contract import IMAGE_PULL
+from touchstone.core.told import told
 from touchstone.evaluations.models import Run, RunStatus
+
+Text = str | Promise
 
 
 @dataclass(frozen=True)
@@ -18,116 +25,169 @@ class Explanation:
     fault: str = "nobody"
 
 
-_NOT_COUNTED = "It does not count against your quota."
-_COUNTED = "It counts against your quota."
+_NOT_COUNTED = _l("It does not count against your quota.")
+_COUNTED = _l("It counts against your quota.")
 #: Nothing was scored, so nothing of the quota is taken; but a node's time was.
-_FAILURE_COUNTED = "It takes none of your quota; failed submissions have a limit of their own for each day."
+_FAILURE_COUNTED = _l("It takes none of your quota; failed submissions have a limit of their own for each day.")
 
 #: By verdict: what happened, a reason where the node gave none, the next step where it gave none.
-_PARTICIPANT: dict[str, tuple[str, str, str]] = {
+_PARTICIPANT: dict[str, tuple[Text, Text, Text]] = {
     "timeout": (
-        "The submission took too long and was stopped.",
-        "It did not start, or did not answer, within the time this competition allows.",
-        "Time it on data that you can download, with the limits of the rules page; make it faster or smaller.",
+        _l("The submission took too long and was stopped."),
+        _l("It did not start, or did not answer, within the time this competition allows."),
+        _l("Time it on data that you can download, with the limits of the rules page; make it faster or smaller."),
     ),
     "memory": (
-        "The submission used more memory than allowed and was stopped.",
-        "It reached the memory limit that the rules page names; there is no swap.",
-        "Load less at once, use a smaller model or smaller batches, and try it under the same limit.",
+        _l("The submission used more memory than allowed and was stopped."),
+        _l("It reached the memory limit that the rules page names; there is no swap."),
+        _l("Load less at once, use a smaller model or smaller batches, and try it under the same limit."),
     ),
     "output_limit": (
-        "The submission wrote more than allowed and was stopped.",
-        "What a submission may write to its log and to its disk is limited; the rules page says how much.",
-        "Print less, and keep fewer temporary files.",
+        _l("The submission wrote more than allowed and was stopped."),
+        _l("What a submission may write to its log and to its disk is limited; the rules page says how much."),
+        _l("Print less, and keep fewer temporary files."),
     ),
     "crash": (
-        "The submission ended by itself before it had answered everything.",
-        "It exited, or an error ended it, while answers were still due.",
-        "Read the end of its log, run it on data that you can download, and correct the error.",
+        _l("The submission ended by itself before it had answered everything."),
+        _l("It exited, or an error ended it, while answers were still due."),
+        _l("Read the end of its log, run it on data that you can download, and correct the error."),
     ),
     "invalid_output": (
-        "The submission answered something that cannot be scored.",
-        "The shape, the type or the values of its answers are not those that the competition asks for.",
-        "Compare its output with the format on the data page, and correct it.",
+        _l("The submission answered something that cannot be scored."),
+        _l("The shape, the type or the values of its answers are not those that the competition asks for."),
+        _l("Compare its output with the format on the data page, and correct it."),
     ),
 }
 
 #: By code, where a verdict alone does not tell what to do: the same three.
-_BY_CODE: dict[str, tuple[str, str, str]] = {
+_BY_CODE: dict[str, tuple[Text, Text, Text]] = {
+    "endpoint_budget": (
+        _l("The endpoint failed so often that the run was ended."),
+        _l("Every question that has to be asked again counts towards what a run may ask."),
+        _l("Answer each request the first time; the rules page says how many items a run may ask."),
+    ),
+    "endpoint_rate_limited": (
+        _l("The endpoint refused too many requests."),
+        _l("It answered 429 as often as a request is sent."),
+        _l("Allow the rate that the rules page names, or answer 429 with a Retry-After of at most two minutes."),
+    ),
+    "endpoint_timeout": (
+        _l("The endpoint answered too slowly."),
+        _l("No whole answer came within the time of one request, as often as it was sent."),
+        _l("Answer faster, or keep the service awake; the rules page says how large a request is."),
+    ),
+    "endpoint_unreachable": (
+        _l("The endpoint could not be reached."),
+        _l("It took no connection, or closed it before it had answered."),
+        _l("Check that it runs and that its address is right, and submit again."),
+    ),
+    "endpoint_error": (
+        _l("The endpoint kept failing."),
+        _l("It answered with an error of its own, as often as a request is sent."),
+        _l("Read its log, and ask it yourself with the requests of the guide to endpoints."),
+    ),
+    "endpoint_denied": (
+        _l("The endpoint refused the platform's requests."),
+        _l("It did not accept the credential, or wants one that was not given."),
+        _l("Register the credential anew on your account page, and submit again."),
+    ),
+    "endpoint_credential": (
+        _l("The endpoint was not asked, because its credential is gone."),
+        _l("It was deleted, or made anew for another host, since this was submitted."),
+        _l("Register the credential again, and submit the endpoint anew."),
+    ),
+    "endpoint_tls": (
+        _l("The endpoint did not prove that it is the host of its address."),
+        _l("Its certificate is not valid for that name, has expired, or is of no known authority."),
+        _l("Serve it with a valid certificate, and submit again."),
+    ),
+    "endpoint_redirect": (
+        _l("The endpoint redirects, which is not followed."),
+        _l("Requests carry data and a credential, and go only where the submission says."),
+        _l("Submit the address where it answers itself."),
+    ),
+    "endpoint_address": (
+        _l("The endpoint's address is not one that the platform calls."),
+        _l("Only public addresses are called, over HTTPS."),
+        _l("Serve it on a public address."),
+    ),
     "too_slow": (
-        "The submission would not have finished in time, so it was stopped after the sample.",
-        "The time that it took for the public sample, carried over to all items, is more than the limit.",
-        "Answer several items at once, use a smaller model, or load it faster; the log of the sample shows its start.",
+        _l("The submission would not have finished in time, so it was stopped after the sample."),
+        _l("The time that it took for the public sample, carried over to all items, is more than the limit."),
+        _l(
+            "Answer several items at once, use a smaller model, or load it faster; the log of the sample shows "
+            "its start."
+        ),
     ),
     "start_timeout": (
-        "The submission was not ready in time and was stopped.",
-        "It did not begin to answer within the time that the rules page gives for the start.",
-        "Load less before the first answer, and download nothing: there is no network.",
+        _l("The submission was not ready in time and was stopped."),
+        _l("It did not begin to answer within the time that the rules page gives for the start."),
+        _l("Load less before the first answer, and download nothing: there is no network."),
     ),
     "image_refused": (
-        "The image was not accepted by the node's engine.",
-        "It is not an image as `docker save` or a push to the registry makes it.",
-        "Build it again with Docker, and try it with `docker run --network none --read-only IMAGE`.",
+        _l("The image was not accepted by the node's engine."),
+        _l("It is not an image as `docker save` or a push to the registry makes it."),
+        _l("Build it again with Docker, and try it with `docker run --network none --read-only IMAGE`."),
     ),
     "image_too_large": (
-        "The image is larger than allowed.",
-        "The rules page names the largest size, unpacked.",
-        "Build it from a smaller base, and in fewer layers.",
+        _l("The image is larger than allowed."),
+        _l("The rules page names the largest size, unpacked."),
+        _l("Build it from a smaller base, and in fewer layers."),
     ),
     "image_start": (
-        "The image could not be started.",
-        "Its entry point does not exist, cannot be executed, or is for another kind of processor.",
-        "Try it with `docker run --network none --read-only IMAGE`.",
+        _l("The image could not be started."),
+        _l("Its entry point does not exist, cannot be executed, or is for another kind of processor."),
+        _l("Try it with `docker run --network none --read-only IMAGE`."),
     ),
     "image_volumes": (
-        "The image declares volumes, which no sandbox here gives.",
-        "A volume would be a place to write that no limit holds.",
-        "Build it without VOLUME; write to /tmp.",
+        _l("The image declares volumes, which no sandbox here gives."),
+        _l("A volume would be a place to write that no limit holds."),
+        _l("Build it without VOLUME; write to /tmp."),
     ),
 }
 #: Faults of the platform: a reason where the node gave none, and what helps besides trying again.
-_PLATFORM: dict[str, tuple[str, str]] = {
+_PLATFORM: dict[str, tuple[Text, Text]] = {
     "node_misconfigured": (
-        "The node that ran it is not set up as it has to be.",
-        "The platform's operators see it on the page of nodes. ",
+        _l("The node that ran it is not set up as it has to be."),
+        _l("The platform's operators see it on the page of nodes. "),
     ),
-    "sandbox_lost": ("The sandbox was ended from outside: by a person, another program or the host.", ""),
-    "supervisor_lost": ("The program that watched over the run was ended on its node.", ""),
+    "sandbox_lost": (_l("The sandbox was ended from outside: by a person, another program or the host."), ""),
+    "supervisor_lost": (_l("The program that watched over the run was ended on its node."), ""),
     "image_missing": (
-        "No node that tried has the image.",
-        "Check that its digest is right, and that it was pushed or is on the nodes; an archive always works. ",
+        _l("No node that tried has the image."),
+        _l("Check that its digest is right, and that it was pushed or is on the nodes; an archive always works. "),
     ),
     "check_time": (
-        "Its check took longer than a check may.",
-        "Make the file smaller: a smaller base image, fewer and smaller layers. ",
+        _l("Its check took longer than a check may."),
+        _l("Make the file smaller: a smaller base image, fewer and smaller layers. "),
     ),
-    IMAGE_PULL: ("The node could not fetch the image from the registry.", "Check that the push was complete. "),
+    IMAGE_PULL: (_l("The node could not fetch the image from the registry."), _l("Check that the push was complete. ")),
     "runtime_missing": (
-        "The node lacks the platform's own runtime image.",
-        "The platform's operators see it on the page of nodes. ",
+        _l("The node lacks the platform's own runtime image."),
+        _l("The platform's operators see it on the page of nodes. "),
     ),
 }
 
-_WAITING: dict[str, tuple[str, str, str]] = {
+_WAITING: dict[str, tuple[Text, Text, Text]] = {
     RunStatus.RECEIVED: (
-        "The submission has arrived.",
-        "It waits for the check of its file, which takes seconds.",
-        "Nothing to do.",
+        _l("The submission has arrived."),
+        _l("It waits for the check of its file, which takes seconds."),
+        _l("Nothing to do."),
     ),
     RunStatus.CHECKING: (
-        "The file is being checked.",
-        "So that a broken file is told at once, and not after a wait in the queue.",
-        "Nothing to do.",
+        _l("The file is being checked."),
+        _l("So that a broken file is told at once, and not after a wait in the queue."),
+        _l("Nothing to do."),
     ),
     RunStatus.RUNNING: (
-        "The submission is being evaluated.",
-        "A worker runs it; its history shows how far it is.",
-        "Nothing to do.",
+        _l("The submission is being evaluated."),
+        _l("A worker runs it; its history shows how far it is."),
+        _l("Nothing to do."),
     ),
     RunStatus.SCORED: (
-        "The submission was evaluated.",
-        "Every metric has a value, or says why it has none.",
-        "See the results, and where they put you on the leaderboard.",
+        _l("The submission was evaluated."),
+        _l("Every metric has a value, or says why it has none."),
+        _l("See the results, and where they put you on the leaderboard."),
     ),
 }
 
@@ -150,64 +210,72 @@ def explain(
     if status == RunStatus.QUEUED:
         return _queued(run, position, nodes_online, lacking)
     if status == RunStatus.SCORED and results_hidden:
-        return Explanation(
-            _WAITING[status][0], results_hidden, "Nothing to do: the submission takes part in the ranking."
-        )
+        return _told(_WAITING[status][0], results_hidden, _("Nothing to do: the submission takes part in the ranking."))
     if status in _WAITING:
-        return Explanation(*_WAITING[status])
+        return _told(*_WAITING[status])
     if status == RunStatus.REJECTED:
-        return Explanation(
-            "The file was not accepted, and nothing was run.", run.message,
-            f"{run.hint or 'Correct the file and submit it again.'} {_NOT_COUNTED}", "you",
+        return _told(
+            _("The file was not accepted, and nothing was run."), run.message,
+            f"{run.hint or _('Correct the file and submit it again.')} {_NOT_COUNTED}", "you",
         )  # fmt: skip
     if status == RunStatus.CANCELLED:
-        counted = "It counts against your quota, because it had started." if run.counts_quota else _NOT_COUNTED
-        return Explanation(
-            "The run was cancelled.", "You or an organiser asked for it.", f"Submit again when you like. {counted}"
-        )
+        counted = _("It counts against your quota, because it had started.") if run.counts_quota else _NOT_COUNTED
+        return _told(
+            _("The run was cancelled."), _("You or an organiser asked for it."),
+            f"{_('Submit again when you like.')} {counted}",
+        )  # fmt: skip
     return _failed(run, log_hidden)
+
+
+def _told(what: Text, why: Text, step: Text, fault: str = "nobody") -> Explanation:
+    """In the language of whoever reads it."""
+    return Explanation(str(what), told(str(why)), str(step), fault)
 
 
 def _queued(run: Run, position: int | None, nodes_online: int | None, lacking: str) -> Explanation:
     if lacking:
-        return Explanation(
-            "The submission waits in the queue, and no worker that is known could run it.", f"{lacking.capitalize()}.",
-            "Tell the organisers: the competition asks for more than the platform's nodes have. It starts as soon as "
-            "a node that has it joins; cancelling costs you nothing.", "platform",
-        )  # fmt: skip
+        return _told(
+            _("The submission waits in the queue, and no worker that is known could run it."),
+            f"{lacking.capitalize()}.",
+            _(
+                "Tell the organisers: the competition asks for more than the platform's nodes have. It starts as soon "
+                "as a node that has it joins; cancelling costs you nothing."
+            ),
+            "platform",
+        )
     if nodes_online == 0:
-        return Explanation(
-            "The submission waits in the queue.",
-            f"No worker that can run a submission of kind {run.submission.kind} is online (queue: {run.queue}).",
-            "Nothing to do: it starts as soon as one comes back. If this lasts, tell the organisers.", "platform",
-        )  # fmt: skip
-    lost = (
-        f" An attempt was lost by a fault of the platform, which costs you nothing; the next is {run.attempt + 1}."
-        if run.faults
-        else ""
-    )
-    place = f"It is number {position} in the queue." if position else "It is in the queue."
-    return Explanation("The submission waits for a worker.", place + lost, "Nothing to do.")
+        return _told(
+            _("The submission waits in the queue."),
+            _("No worker that can run a submission of kind %(kind)s is online (queue: %(queue)s).")
+            % {"kind": run.submission.kind, "queue": run.queue},
+            _("Nothing to do: it starts as soon as one comes back. If this lasts, tell the organisers."),
+            "platform",
+        )
+    place = _("It is number %(n)s in the queue.") % {"n": position} if position else _("It is in the queue.")
+    if run.faults:
+        lost = _("An attempt was lost by a fault of the platform, which costs you nothing; the next is %(n)s.")
+        place = f"{place} {lost % {'n': run.attempt + 1}}"
+    return _told(_("The submission waits for a worker."), place, _("Nothing to do."))
 
 
 def _failed(run: Run, log_hidden: bool) -> Explanation:
     if run.verdict == "scorer":
-        return Explanation(
-            "The evaluation failed by a fault of the competition, not of your submission.",
-            run.message or "The competition's data or metrics make a score impossible.",
-            f"{run.hint or 'Tell the organisers of the competition; they see this run and its log.'} {_NOT_COUNTED}",
+        return _told(
+            _("The evaluation failed by a fault of the competition, not of your submission."),
+            run.message or _("The competition's data or metrics make a score impossible."),
+            f"{run.hint or _('Tell the organisers of the competition; they see this run and its log.')} {_NOT_COUNTED}",
             "organiser",
-        )  # fmt: skip
+        )
     if run.verdict in _PARTICIPANT:
         what, why, step = _BY_CODE.get(run.code) or _PARTICIPANT[run.verdict]
-        unseen = " The log of the run itself is for the organisers only in this phase." if log_hidden else ""
+        unseen = f" {_('The log of the run itself is for the organisers only in this phase.')}" if log_hidden else ""
         counted = _COUNTED if run.counts_quota else _FAILURE_COUNTED
-        return Explanation(what, run.message or why, f"{run.hint or step}{unseen} {counted}", "you")
-    why, step = _PLATFORM.get(run.code, ("The worker that ran it was lost.", ""))
-    return Explanation(
-        "The evaluation failed by a fault of the platform, not of your submission.",
+        return _told(what, run.message or why, f"{run.hint or step}{unseen} {counted}", "you")
+    why, step = _PLATFORM.get(run.code, (_("The worker that ran it was lost."), ""))
+    again = _("Submit again; if that fails too, tell the platform's operators the id of this run, %(id)s.")
+    return _told(
+        _("The evaluation failed by a fault of the platform, not of your submission."),
         run.message or why,
-        f"{step}Submit again; if that fails too, tell the platform's operators the id of this run, {run.pk}. "
-        f"{_NOT_COUNTED}",
+        f"{step}{again % {'id': run.pk}} {_NOT_COUNTED}",
         "platform",
-    )  # fmt: skip
+    )

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from touchstone.core.clock import now
 from touchstone.evaluations.models import Lane, Node, Run
@@ -88,37 +90,49 @@ def lacking(*, run: Run, nodes: Iterable[Node]) -> str:
         return ""
     for need, having in _needs(run, known):
         if having != "":
-            return f"it needs {need}; {having}"
-    return f"it needs {_together(run)}; no node has all of it at once"
+            return _("it needs %(need)s; %(having)s") % {"need": need, "having": having}
+    return _("it needs %(need)s; no node has all of it at once") % {"need": _together(run)}
 
 
 def _needs(run: Run, known: Sequence[Capabilities]) -> Iterable[tuple[str, str]]:
     """Each need and, where no node meets it, what there is."""
     most_gpus = max(able.gpus for able in known)
     if run.gpus > most_gpus:
-        none = "no node has them" if run.gpus > 1 else "no node has one"
-        yield _gpus(run.gpus), none if most_gpus == 0 else f"the largest node has {most_gpus}"
+        none = _("no node has them") if run.gpus > 1 else _("no node has one")
+        yield _gpus(run.gpus), none if most_gpus == 0 else _largest_has(str(most_gpus))
     if all(run.kind not in able.kinds for able in known):
-        yield f"a node that runs submissions of kind {run.kind}", "no node does"
+        yield _("a node that runs submissions of kind %(kind)s") % {"kind": run.kind}, _("no node does")
     if all(able.queues is not None and run.queue not in able.queues for able in known):
-        yield f"a node of the queue {run.queue}", "no node serves it"
-    yield f"{run.cpus:g} CPUs", _largest([able.cpus for able in known], run.cpus, lambda n: f"{n:g}")
-    yield _bytes(run.memory) + " of memory", _largest([able.memory for able in known], run.memory, _bytes)
+        yield _("a node of the queue %(queue)s") % {"queue": run.queue}, _("no node serves it")
+    yield _cpus(run), _largest([able.cpus for able in known], run.cpus, lambda n: f"{n:g}")
+    yield _memory(run), _largest([able.memory for able in known], run.memory, _bytes)
 
 
 def _largest(found: Sequence[Any], needed: float, form: Any) -> str:
     if any(value is None or value >= needed for value in found):
         return ""
-    return f"the largest node has {form(max(found))}"
+    return _largest_has(form(max(found)))
+
+
+def _largest_has(what: str) -> str:
+    return _("the largest node has %(what)s") % {"what": what}
+
+
+def _cpus(run: Run) -> str:
+    return _("%(n)s CPUs") % {"n": f"{run.cpus:g}"}
+
+
+def _memory(run: Run) -> str:
+    return _("%(size)s of memory") % {"size": _bytes(run.memory)}
 
 
 def _together(run: Run) -> str:
-    parts = [f"{run.cpus:g} CPUs", _bytes(run.memory) + " of memory", *([_gpus(run.gpus)] if run.gpus else [])]
-    return f"{', '.join(parts)} and the kind {run.kind}"
+    parts = [_cpus(run), _memory(run), *([_gpus(run.gpus)] if run.gpus else [])]
+    return _("%(parts)s and the kind %(kind)s") % {"parts": ", ".join(parts), "kind": run.kind}
 
 
 def _gpus(n: int) -> str:
-    return f"{n} GPU{'s' if n != 1 else ''}"
+    return ngettext("%(n)s GPU", "%(n)s GPUs", n) % {"n": n}
 
 
 def _bytes(size: int) -> str:

@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from touchstone.core.limited import Ended, LimitedTimeout
+from django.conf import settings
+
+from runners.contract import EndpointRef, dump
+from touchstone.core.limited import Ended, LimitedTimeout, run_limited
 from touchstone.core.warm import WarmPython
 
 #: One for each process that checks files; the first check starts it.
+#: What an endpoint's check may take, Python's start included; it gives up on an endpoint itself before that.
+_ENDPOINT_S = 90.0
 _WARM = WarmPython(preload="runners.intake.preload")
 
 
@@ -54,6 +59,28 @@ def intake_check(
             arguments += ["--also", str(also)]
         try:
             return _read(_WARM.run("runners.intake", *arguments, folder=place, seconds=seconds))
+        except LimitedTimeout as error:
+            raise IntakeBroken(str(error)) from error
+
+
+def endpoint_check(*, at: EndpointRef, spec: dict[str, Any]) -> IntakeReport:
+    """Ask an endpoint for its metadata, and one made-up question. Raises `IntakeBroken`.
+
+    In a process of its own, for it waits for a machine that nobody here knows; the file with the secret is its own,
+    and gone with it.
+    """
+    with tempfile.TemporaryDirectory(prefix="touchstone-intake-") as folder:
+        place = Path(folder)
+        asked = {
+            "at": dump(at), "allow": list(settings.TOUCHSTONE_OUTBOUND_ALLOW), "ca": settings.TOUCHSTONE_OUTBOUND_CA,
+        }  # fmt: skip
+        for name, content in (("endpoint.json", asked), ("spec.json", spec)):
+            path = place / name
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(content), encoding="utf-8")
+        arguments = ["endpoint", str(place / "endpoint.json"), "--spec", str(place / "spec.json")]
+        try:
+            return _read(run_limited("runners.intake", *arguments, folder=place, seconds=_ENDPOINT_S))
         except LimitedTimeout as error:
             raise IntakeBroken(str(error)) from error
 

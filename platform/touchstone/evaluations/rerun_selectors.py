@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, F, QuerySet
+from django.utils.translation import gettext as _
 
 from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import Viewer
@@ -48,7 +49,7 @@ def rerun_get(*, competition: Competition, id: uuid.UUID) -> Rerun:  # noqa: A00
     """Raises `NotFound`."""
     found = reruns_of(competition=competition).filter(pk=id).first()
     if found is None:
-        raise NotFound("There is no such rerun in this competition.", "The list of reruns shows those there are.")
+        raise NotFound(_("There is no such rerun in this competition."), _("The list of reruns shows those there are."))
     return found
 
 
@@ -146,7 +147,10 @@ def scored_otherwise(*, competition: Competition, metric: str) -> QuerySet[Submi
 
     present = metric_versions(metrics=spec_of(competition=competition).metrics).get(metric)
     if present is None:
-        raise NotFound(f"{competition.slug} has no metric {metric!r}.", "See competition.yml for its metrics.")
+        raise NotFound(
+            _("%(competition)s has no metric %(metric)r.") % {"competition": competition.slug, "metric": metric},
+            _("See competition.yml for its metrics."),
+        )
     return _scored(competition).exclude(run__metric_versions__contains={metric: present})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from touchstone.competitions.selectors import Viewer, is_organiser
 from touchstone.evaluations.explanations import Explanation, explain
 from touchstone.evaluations.logs import LogPlace, log_place
@@ -131,9 +133,9 @@ def logs_shown(*, run: Run, user: Viewer, organiser: bool | None = None) -> Logs
     if organiser if organiser is not None else is_organiser(user=user, competition=phase.competition):
         return LogsShown(sample=True, whole=True)
     if sample_log_hidden(phase=phase):
-        return LogsShown(sample=False, whole=False, reason="This phase shows no logs to participants.")
+        return LogsShown(sample=False, whole=False, reason=_("This phase shows no logs to participants."))
     if log_hidden(phase=phase):
-        reason = "This phase keeps what runs write about its own data: the log might hold inputs that are secret."
+        reason = _("This phase keeps what runs write about its own data: the log might hold inputs that are secret.")
         return LogsShown(sample=True, whole=False, reason=reason)
     return LogsShown(sample=True, whole=True)
 

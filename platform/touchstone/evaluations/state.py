@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound
@@ -55,7 +56,7 @@ def run_lock(*, run_id: object) -> Run:
             Run.objects.select_for_update(of=("self",)).select_related("submission__phase__competition").get(pk=run_id)
         )
     except Run.DoesNotExist:
-        raise NotFound(f"There is no run {run_id}.") from None
+        raise NotFound(_("There is no run %(run_id)s.") % {"run_id": run_id}) from None
 
 
 def run_make_current(*, run: Run) -> None:
@@ -74,8 +75,9 @@ def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Ru
         row = run_lock(run_id=run.pk)
         if to not in TRANSITIONS[RunStatus(row.status)]:
             raise IllegalTransition(
-                f"Run {row.pk} is {row.status} and cannot become {to}.",
-                "Reload the page to see its present state." if row.status in FINAL else "",
+                _("Run %(row)s is %(status)s and cannot become %(to)s.")
+                % {"row": row.pk, "status": row.status, "to": to},
+                _("Reload the page to see its present state.") if row.status in FINAL else "",
             )
         moment = now()
         changes = _timing(row, to, moment) | fields | {"status": to}
@@ -89,6 +91,11 @@ def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Ru
             if row.rerun_id is not None and to != S.SCORED:
                 boards_tell(phase_id=row.submission.phase_id)
         event_add(run=row, kind="status", message=reason, data={"from": str(before), "to": str(to)}, at=moment)
+        if to in FINAL:
+            # Later than at import: the webhooks build on this app.
+            from touchstone.hooks.events import run_event
+
+            run_event(run=row, to=to)
     return row
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from django.utils.translation import gettext as _
+
 from touchstone.competitions.models import DataSplit, Phase
 from touchstone.competitions.selectors import feedback_of, phase_finalists, phase_is_over
 from touchstone.evaluations.models import Result, Run, RunEvent, RunStatus
@@ -21,12 +23,12 @@ def results_hidden(*, run: Run, phase: Phase) -> str:
     if run.status != RunStatus.SCORED or feedback_of(phase=phase) in ("full", "rounded") or phase_is_over(phase=phase):
         return ""
     if phase_finalists(phase=phase):
-        return "These are the finals: their results are shown when the organisers publish the ranking."
+        return _("These are the finals: their results are shown when the organisers publish the ranking.")
     # What is not known to tell, does not.
     if phase.closes is None:
-        return "This phase gives no feedback: its results are for the organisers to publish."
-    when = f"{phase.closes:%Y-%m-%d %H:%M} UTC"
-    return f"This phase gives no feedback while it runs: results are shown when it closes, {when}."
+        return _("This phase gives no feedback: its results are for the organisers to publish.")
+    text = _("This phase gives no feedback while it runs: results are shown when it closes, %(when)s.")
+    return text % {"when": f"{phase.closes:%Y-%m-%d %H:%M} UTC"}
 
 
 def log_hidden(*, phase: Phase) -> bool:

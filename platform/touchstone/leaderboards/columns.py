@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from runners.spec import catalogue
 from runners.spec.catalogue_file import Offer
 from runners.spec.gates import parse_gate
 from runners.spec.models import LeaderboardSpec
 from touchstone.core.errors import UserError
+from touchstone.core.names import named
 from touchstone.leaderboards.formatting import decimals_for
 from touchstone.leaderboards.models import LeaderboardEntry
 from touchstone.leaderboards.ranking import TRUST
@@ -44,7 +47,9 @@ def sort_check(sort: str, available: Sequence[str], offer: Offer) -> None:
     name = sort.removeprefix("-")
     if name and name not in (*_SORTABLE, *available) and offer.find(name) is None:
         raise UserError(
-            f"There is no column {name[:80]!r} to sort by.", f"Sort by {', '.join([*_SORTABLE, *available])}.", "sort"
+            _("There is no column %(name)r to sort by.") % {"name": name[:80]},
+            _("Sort by %(names)s.") % {"names": ", ".join([*_SORTABLE, *available])},
+            "sort",
         )
 
 
@@ -54,7 +59,11 @@ def column_keys(cols: str, spec: LeaderboardSpec, offer: Offer) -> list[str]:
     asked = list(dict.fromkeys(key for key in cols.split(",") if key))
     unknown = [key for key in asked if key not in available and offer.find(key) is None]
     if unknown:
-        raise UserError(f"There is no column {unknown[0][:80]!r}.", f"Columns are {', '.join(available)}.", "cols")
+        raise UserError(
+            _("There is no column %(value)r.") % {"value": unknown[0][:80]},
+            _("Columns are %(available)s.") % {"available": ", ".join(available)},
+            "cols",
+        )
     return asked or (list(dict.fromkeys([spec.rank_by, *spec.columns])) if spec.columns else available)
 
 
@@ -76,17 +85,17 @@ def _column(
     decimals = ROUNDED if blunt else decimals_for(values, span=span)
     ranking = key == spec.rank_by
     if key == TRUST:
-        return BoardColumn(key, "Trust", "", "maximise", decimals, ranking)
+        return BoardColumn(key, _("Trust"), "", "maximise", decimals, ranking)
     if told is not None:
-        title = _title(key, told["metric"], told["title"])
-        return BoardColumn(key, title, told["unit"], told["direction"], decimals, ranking)
+        title = title_of(key, told["metric"], named(told["title"]))
+        return BoardColumn(key, title, named(told["unit"]), told["direction"], decimals, ranking)
     entry = catalogue()["metrics"].get(known.metric, {}) if known else {}
-    title = _title(key, known.metric if known else "", entry.get("title", ""))
+    title = title_of(key, known.metric if known else "", named(entry.get("title", "")))
     direction = known.direction if known else "none"
-    return BoardColumn(key, title, entry.get("unit", ""), direction, decimals, ranking)
+    return BoardColumn(key, title, named(entry.get("unit", "")), direction, decimals, ranking)
 
 
-def _title(key: str, metric: str, title: str) -> str:
+def title_of(key: str, metric: str, title: str) -> str:
     """A title that tells one use of a metric from another: `Robust accuracy (hsj)`, `Disparate impact (race)`."""
     if not title:
         return key

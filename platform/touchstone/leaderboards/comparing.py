@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
 from touchstone.competitions.selectors import Viewer
 from touchstone.core.errors import NotAllowed, NotFound, UserError
@@ -62,7 +64,7 @@ def board_readable(*, leaderboard: Leaderboard, user: Viewer) -> bool:
     """Whether numbers are rounded; raises `NotAllowed` while the phase hides the board."""
     hidden = board_hidden(phase=leaderboard.phase, user=user)
     if hidden:
-        raise NotAllowed(hidden, "Come back when the phase is over.", "board_hidden")
+        raise NotAllowed(hidden, _("Come back when the phase is over."), "board_hidden")
     return board_blunt(phase=leaderboard.phase, user=user)
 
 
@@ -124,15 +126,17 @@ def compared_get(*, leaderboard: Leaderboard, user: Viewer, submissions: Iterabl
     asked = list(dict.fromkeys(submissions))
     if not LEAST <= len(asked) <= MOST:
         raise UserError(
-            f"{len(asked)} entries were picked; {LEAST} to {MOST} can be compared.",
-            "Tick them on the leaderboard, then compare.", "picks",
-        )  # fmt: skip
+            _("%(n)s entries were picked; %(least)s to %(most)s can be compared.")
+            % {"n": len(asked), "least": LEAST, "most": MOST},
+            _("Tick them on the leaderboard, then compare."),
+            "picks",
+        )
     found = {str(entry.run.submission_id): entry for entry in _picked(leaderboard, asked)}
     lacking = [pick for pick in asked if pick not in found]
     if lacking:
         raise NotFound(
-            f"There is no entry {lacking[0][:40]!r} on this leaderboard.",
-            "It may have been replaced by a better one, or withdrawn. Pick again on the leaderboard.",
+            _("There is no entry %(value)r on this leaderboard.") % {"value": lacking[0][:40]},
+            _("It may have been replaced by a better one, or withdrawn. Pick again on the leaderboard."),
         )
     entries = [found[pick] for pick in asked]
     results: list[dict[str, Result]] = [{} for _entry in entries]

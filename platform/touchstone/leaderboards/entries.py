@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import Viewer
 from touchstone.core.errors import NotFound
@@ -45,8 +47,9 @@ class EntryView:
 def entry_get(*, competition: Competition, user: Viewer, id: uuid.UUID) -> EntryView:  # noqa: A002
     """The public part of a submission that is or was an entry. Raises `NotFound`, hidden or missing alike."""
     missing = NotFound(
-        f"There is no entry {id} on a leaderboard of {competition.slug} that you may see.",
-        "The leaderboard lists those there are.",
+        _("There is no entry %(id)s on a leaderboard of %(competition)s that you may see.")
+        % {"id": id, "competition": competition.slug},
+        _("The leaderboard lists those there are."),
     )
     found = Submission.objects.select_related("participation", "phase__split", "run__node").filter(
         pk=id, phase__competition=competition

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from touchstone.competitions.models import Competition
 from touchstone.core.text import clean
@@ -77,7 +78,7 @@ def _flagged(found: QuerySet[LeaderboardEntry], leaderboard: Leaderboard) -> Que
         "run__submission__kind", "run__submission__name",
     ).annotate(
         by_organiser=ExpressionWrapper(Exists(organises) | owns, output_field=BooleanField()),
-        again=Exists(again),
+        again=Exists(again), endpoint_flags=KeyTextTransform("flags", KeyTransform("endpoint", "run__environment")),
     )  # fmt: skip
 
 
@@ -92,4 +93,8 @@ def flags_of(entry: Any, *, closes: Any) -> list[str]:
         flags.append("late")
     if getattr(entry, "again", False):
         flags.append("again")
+    if entry.run.submission.kind == Submission.Kind.ENDPOINT:
+        flags.append("endpoint")
+        if "endpoint_drift" in (getattr(entry, "endpoint_flags", None) or ""):
+            flags.append("drift")
     return flags

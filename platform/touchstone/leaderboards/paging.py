@@ -13,6 +13,7 @@ from django.core import signing
 from django.db.models import F, FloatField, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
 
 from touchstone.core.errors import UserError
 from touchstone.leaderboards.models import LeaderboardEntry
@@ -166,7 +167,7 @@ def _cursor(after: str, *, keyed: bool) -> list[Any] | None:
         return [int(offset)]
     except (ValueError, TypeError, signing.BadSignature):
         raise UserError(
-            "The cursor `after` does not belong to this view.", "Begin again without it.", "cursor"
+            _("The cursor `after` does not belong to this view."), _("Begin again without it."), "cursor"
         ) from None
 
 

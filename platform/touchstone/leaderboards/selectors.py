@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from runners.spec.gates import parse_gate
 from runners.spec.models import CompetitionSpec, LeaderboardSpec
@@ -89,7 +90,11 @@ def leaderboard_among(boards: list[Leaderboard], competition: Competition, *, ph
             found.phase.competition = competition  # who organises it may be known already
             return found
     known = ", ".join(f"{b.phase.slug}/{b.slug}" for b in boards)
-    raise NotFound(f"{competition.slug} has no leaderboard {phase}/{board}.", f"Its leaderboards are: {known}.")
+    raise NotFound(
+        _("%(competition)s has no leaderboard %(phase)s/%(board)s.")
+        % {"competition": competition.slug, "phase": phase, "board": board},
+        _("Its leaderboards are: %(known)s.") % {"known": known},
+    )
 
 
 def board_hidden(*, phase: Phase, user: Viewer) -> str:
@@ -101,9 +106,12 @@ def board_hidden(*, phase: Phase, user: Viewer) -> str:
     ):
         return ""
     if phase_finalists(phase=phase):
-        return "These are the finals: their leaderboard appears when the organisers publish the ranking."
-    until = f" It appears when the phase closes, {phase.closes:%Y-%m-%d %H:%M} UTC." if phase.closes else ""
-    return f"This phase gives no feedback while it runs, so its leaderboard is not shown yet.{until}"
+        return _("These are the finals: their leaderboard appears when the organisers publish the ranking.")
+    text = _("This phase gives no feedback while it runs, so its leaderboard is not shown yet.")
+    if phase.closes is None:
+        return text
+    until = _("It appears when the phase closes, %(closes)s UTC.") % {"closes": f"{phase.closes:%Y-%m-%d %H:%M}"}
+    return f"{text} {until}"
 
 
 def board_blunt(*, phase: Phase, user: Viewer) -> bool:

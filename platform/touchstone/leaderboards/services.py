@@ -75,7 +75,7 @@ def entries_update(*, run: Run) -> None:
         _upsert(board, run, ranking, count)
     # Last: the rows of the boards are shared by everybody, so they are held as short as can be.
     for board, ranking in rankings:
-        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        _changed(board)
         history_add(board=board, run=run, ranking=ranking)
 
 
@@ -101,7 +101,7 @@ def _participant_rebuild(boards: list[Leaderboard], phase: Phase, participation_
             history_add(board=board, run=run, ranking=ranking)
         entry.update(hidden=hidden)
     for board in boards:
-        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        _changed(board)
         history_mend(board=board)
 
 
@@ -146,7 +146,7 @@ def leaderboard_rebuild(*, leaderboard: Leaderboard) -> int:
             history_add(board=board, run=run, ranking=ranking)
         history_mend(board=board)
         board.entries.filter(participation_id__in=hidden).update(hidden=True)
-        Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+        _changed(board)
         return board.entries.count()
 
 
@@ -154,7 +154,7 @@ def entry_hide(*, entry: LeaderboardEntry, hidden: bool) -> None:
     """Take an entry off its board, or put it back."""
     with transaction.atomic():
         LeaderboardEntry.objects.filter(pk=entry.pk).update(hidden=hidden)
-        Leaderboard.objects.filter(pk=entry.leaderboard_id).update(version=F("version") + 1)
+        _changed(entry.leaderboard)
 
 
 def boards_touch(*, participations: Iterable[Participation]) -> None:
@@ -184,6 +184,15 @@ def boards_sync(*, phases: Iterable[Phase], spec: CompetitionSpec) -> list[Leade
                 row.save(update_fields=["spec", "title"])
                 changed.append(row)
     return changed
+
+
+def _changed(board: Leaderboard) -> None:
+    """Let copies of a board be fetched anew, and tell those who asked to be told. In a transaction."""
+    # Later than at import: the webhooks build on this app.
+    from touchstone.hooks.events import board_event
+
+    Leaderboard.objects.filter(pk=board.pk).update(version=F("version") + 1)
+    board_event(board=board)
 
 
 def _guard(boards: Iterable[Leaderboard], function: str) -> None:

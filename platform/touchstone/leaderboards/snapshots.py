@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -34,11 +36,13 @@ def snapshot_take(
 
     Raises `NotAllowed` while the board is hidden from the public, `UserError` for a column that there is not.
     """
-    page = leaderboard_page(
-        leaderboard=leaderboard, user=None, sort=sort, cols=cols, filters=filters, limit=MAX_LIMIT, own=0
-    )
+    with translation.override("en"):  # what is kept is read in every language, and one view has one digest
+        page = leaderboard_page(
+            leaderboard=leaderboard, user=None, sort=sort, cols=cols, filters=filters, limit=MAX_LIMIT, own=0
+        )
     if page.hidden:
-        raise NotAllowed(page.hidden, "Only what everybody may see can be kept as a snapshot.", "board_hidden")
+        hidden = board_hidden(phase=leaderboard.phase, user=None) or page.hidden
+        raise NotAllowed(hidden, _("Only what everybody may see can be kept as a snapshot."), "board_hidden")
     body = _body(page)
     digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     with transaction.atomic():
@@ -58,13 +62,16 @@ def snapshot_get(*, leaderboard: Leaderboard, user: Viewer, id: uuid.UUID) -> Le
     """A snapshot of a board. Raises `NotFound`; `NotAllowed` where the phase now shows less than it did then."""
     found = LeaderboardSnapshot.objects.filter(leaderboard=leaderboard, pk=id).first()
     if found is None:
-        raise NotFound("There is no such snapshot of this leaderboard.", "The leaderboard itself is linked above it.")
+        raise NotFound(
+            _("There is no such snapshot of this leaderboard."), _("The leaderboard itself is linked above it.")
+        )
     board_readable(leaderboard=leaderboard, user=user)
     if board_blunt(phase=leaderboard.phase, user=user) and not found.body["blunt"]:
         raise NotAllowed(
-            "This snapshot has exact numbers, and the phase now rounds them.", "Come back when the phase is over.",
+            _("This snapshot has exact numbers, and the phase now rounds them."),
+            _("Come back when the phase is over."),
             "board_hidden",
-        )  # fmt: skip
+        )
     return found
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from runners.spec.images import ACCEPT, MAX_MANIFEST, manifest_blobs
 from touchstone.core.errors import UserError
 from touchstone.registry.offer import platform_token, registry_keys, registry_url
@@ -100,6 +102,6 @@ def _open(request: urllib.request.Request) -> Iterator[Any]:
 
 def _away(why: str) -> UserError:
     return UserError(
-        f"The platform's registry cannot be asked for this image: {why}.",
-        "Try again in a minute; your image is still there.", "registry_away", 503,
+        _("The platform's registry cannot be asked for this image: %(why)s.") % {"why": why},
+        _("Try again in a minute; your image is still there."), "registry_away", 503,
     )  # fmt: skip

@@ -32,15 +32,18 @@ def scopes_read(*, scopes: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
     return found
 
 
-def person_access(*, user: User, scopes: Iterable[str]) -> Access:
+def person_access(*, user: User, scopes: Iterable[str], reach: frozenset[str] | None = None) -> Access:
     """What a participant gets: pull and push in their own namespace of competitions they joined.
 
-    Push only where the competition takes containers, a phase is open, and their bytes are not used up.
+    Push only where the competition takes containers, a phase is open, and their bytes are not used up. `reach`: the
+    competitions that their token is limited to.
     """
     access: Access = []
     for repository, asked in scopes_read(scopes=scopes):
         parts = repository_parse(repository=repository)
         if parts is None or parts.namespace != namespace_of(user=user):
+            continue
+        if reach is not None and parts.competition not in reach:
             continue
         joined = participations_of(user=user).filter(competition__slug=parts.competition)
         participation = joined.select_related("competition", "user").first()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from runners.spec.models import CompetitionSpec, SubmissionKind
 from touchstone.accounts.models import User
@@ -63,11 +64,11 @@ def push_place(*, participation: Participation, user: User | None = None) -> Pus
 
 def _why_not(competition: Competition, host: str) -> str:
     if not host:
-        return "This installation has no registry. Submit the archive that `docker save` makes."
+        return _("This installation has no registry. Submit the archive that `docker save` makes.")
     if not takes_containers(competition=competition):
-        return f"{competition.slug} takes no containers."
+        return _("%(competition)s takes no containers.") % {"competition": competition.slug}
     if phase_current(competition=competition) is None:
-        return f"No phase of {competition.slug} is open."
+        return _("No phase of %(competition)s is open.") % {"competition": competition.slug}
     return ""
 
 
@@ -78,16 +79,25 @@ def _status(participation: Participation) -> str:
 
 def _full(participation: Participation, used: int, quota: int, blobs: int) -> str:
     """Why there is no room for one image more; removed images make room a day later."""
-    step = (
+    step = _(
         "Images that no submission uses can be removed, which makes room a day later: `touchstone image remove NAME`."
     )
     if used >= quota:
-        return f"Your images take {used} bytes in the registry; {quota} are allowed. {step}"
+        return _("Your images take %(used)s bytes in the registry; %(quota)s are allowed. %(step)s") % {
+            "used": used,
+            "quota": quota,
+            "step": step,
+        }
     most = int(settings.TOUCHSTONE_REGISTRY_IMAGES)
     if pushed_images(participation=participation).count() >= most:
-        return f"You have {most} images in the registry for this competition, which is as many as are allowed. {step}"
+        return _(
+            "You have %(most)s images in the registry for this competition, which is as many as are allowed. %(step)s"
+        ) % {"most": most, "step": step}
     if blobs >= most * MAX_LAYERS:
-        return f"Your images have {blobs} layers in the registry, which is more than are allowed. {step}"
+        return _("Your images have %(blobs)s layers in the registry, which is more than are allowed. %(step)s") % {
+            "blobs": blobs,
+            "step": step,
+        }
     return ""
 
 

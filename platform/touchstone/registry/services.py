@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import DataError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from runners.contract import ImagePull
 from runners.spec.images import DIGEST, MANIFESTS
@@ -38,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 #: What one manifest may list.
 MAX_PARTS = 512
-_PUSH = "Push the image with `touchstone image push`, which prints the name to submit."
+_PUSH = gettext_lazy("Push the image with `touchstone image push`, which prints the name to submit.")
 
 
 def events_take(*, events: list[dict[str, Any]]) -> int:
@@ -141,7 +143,9 @@ def image_accept(*, participation: Participation, image: str) -> str:
     reference = reference_parse(image=image)
     if reference is None:
         if not settings.TOUCHSTONE_LOCAL_IMAGES:
-            raise _refused(f"{image[:100]!r} names an image of a node's engine; here nodes take none.", _PUSH)
+            raise _refused(
+                _("%(image)r names an image of a node's engine; here nodes take none.") % {"image": image[:100]}, _PUSH
+            )
         return image
     _check_place(participation, reference)
     if _known(participation, reference) is None:
@@ -152,19 +156,25 @@ def image_accept(*, participation: Participation, image: str) -> str:
 def _check_place(participation: Participation, reference: Reference) -> None:
     host, competition = registry_host(), participation.competition
     if reference.host != host:
-        where = f"the platform's own registry is {host}" if host else "this installation has no registry"
-        hint = _PUSH if host else "Submit the archive that `docker save` makes."
-        raise _refused(f"The image is in the registry {reference.host}; {where}.", hint, "image_registry")
+        where = (
+            _("the platform's own registry is %(host)s") % {"host": host}
+            if host
+            else _("this installation has no registry")
+        )
+        hint = str(_PUSH) if host else _("Submit the archive that `docker save` makes.")
+        text = _("The image is in the registry %(host)s; %(where)s.") % {"host": reference.host, "where": where}
+        raise _refused(text, hint, "image_registry")
     members = Member.objects.filter(participation=participation).select_related("user")
     mine = [f"{competition.slug}/{namespace_of(user=member.user)}/" for member in members]
     if not reference.repository.startswith(tuple(mine)):
         raise NotAllowed(
-            f"{reference.repository} is not one of your images for {competition.slug}: those begin with "
-            f"{' or '.join(mine)}.",
-            "Push the image under your own name: `touchstone image push`.", "image_not_yours",
-        )  # fmt: skip
+            _("%(repository)s is not one of your images for %(competition)s: those begin with %(mine)s.")
+            % {"repository": reference.repository, "competition": competition.slug, "mine": " or ".join(mine)},
+            _("Push the image under your own name: `touchstone image push`."),
+            "image_not_yours",
+        )
     if repository_parse(repository=reference.repository) is None:
-        raise _refused(f"{reference.repository[:100]!r} is no name of an image.", _PUSH)
+        raise _refused(_("%(name)r is no name of an image.") % {"name": reference.repository[:100]}, str(_PUSH))
 
 
 def _known(participation: Participation, reference: Reference) -> PushedImage | None:
@@ -177,8 +187,8 @@ def _look_up(participation: Participation, reference: Reference) -> None:
     found = client.manifest_get(repository=reference.repository, digest=reference.digest)
     if found is None or found.media_type not in MANIFESTS:
         raise _refused(
-            f"The registry has no image {reference.repository}@{reference.digest}.",
-            "Push it first; `docker push` prints the digest when it is done.",
+            _("The registry has no image %(image)s.") % {"image": f"{reference.repository}@{reference.digest}"},
+            _("Push it first; `docker push` prints the digest when it is done."),
             "image_unknown",
         )
     own = {reference.digest: found.blobs[reference.digest]}
@@ -195,12 +205,15 @@ def image_remove(*, participation: Participation, image: str, by: User | None = 
     reference = reference_parse(image=image)
     found = _known(participation, reference) if reference and reference.host == registry_host() else None
     if reference is None or found is None:
-        raise NotFound(f"You have no image {image[:200]!r}.", "`touchstone image list` shows those you have.")
+        raise NotFound(
+            _("You have no image %(image)r.") % {"image": image[:200]},
+            _("`touchstone image list` shows those you have."),
+        )
     ending = f"/{reference.repository}@{reference.digest}"
     if Submission.objects.filter(participation=participation, image__endswith=ending).exists():
         raise Conflict(
-            "A submission of yours names this image; it is kept so that the score can be made again.",
-            "Remove images that you never submitted.", "image_in_use",
+            _("A submission of yours names this image; it is kept so that the score can be made again."),
+            _("Remove images that you never submitted."), "image_in_use",
         )  # fmt: skip
     client.manifest_delete(repository=reference.repository, digest=reference.digest)
     with transaction.atomic():

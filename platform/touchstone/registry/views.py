@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from touchstone.accounts.scopes import SUBMIT, competitions_of
 from touchstone.accounts.selectors import token_user
 from touchstone.registry.grants import NODE, Access, node_access, person_access
 from touchstone.registry.keys import SERVICE
@@ -59,9 +60,10 @@ def _access(name: str, password: str, scopes: list[str]) -> tuple[Access | None,
     found = token_user(raw=password)
     if found is None or found.user.username.lower() != name.lower():
         return None, "user name and token do not fit; the password is an API token (ts_...) of that user"
-    if "submit" not in found.scopes:
+    reach = competitions_of(found.scopes, SUBMIT)
+    if reach is not None and not reach:
         return None, f"the token {found.name!r} has not the scope submit"
-    return person_access(user=found.user, scopes=scopes), ""
+    return person_access(user=found.user, scopes=scopes, reach=reach), ""
 
 
 def _basic(request: HttpRequest) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from runners.spec.models import SubmissionKind
 from touchstone.accounts.models import User
@@ -16,8 +17,11 @@ from touchstone.evaluations.models import Run, RunStatus
 from touchstone.submissions.models import sent
 
 _DAY = timedelta(days=1)
-#: What is unpacked or loaded to be checked. A prediction file is read once, in milliseconds.
-_KINDS = (SubmissionKind.MODEL.value, SubmissionKind.CODE.value, SubmissionKind.CONTAINER.value)
+#: What is unpacked, loaded or called to be checked. A prediction file is read once, in milliseconds.
+_KINDS = tuple(
+    kind.value
+    for kind in (SubmissionKind.MODEL, SubmissionKind.CODE, SubmissionKind.CONTAINER, SubmissionKind.ENDPOINT)
+)
 _WAITING = (RunStatus.RECEIVED, RunStatus.CHECKING)
 _REFUSED = Q(status=RunStatus.REJECTED) | Q(status=RunStatus.FAILED, code__in=("check_broken", "check_time"))
 
@@ -42,8 +46,9 @@ def check_allowed(*, user: User, kind: str, lock: bool = False) -> None:
     at_once, per_day = settings.TOUCHSTONE_IMAGE_CHECKS_AT_ONCE, settings.TOUCHSTONE_IMAGE_CHECKS_PER_DAY
     if waiting >= at_once:
         raise TooOften(
-            f"{waiting} submissions of yours still wait for their check; at most {at_once} may.",
-            "Submit again when one of them is done; an upload that is complete is kept until then.",
+            gettext("%(waiting)s submissions of yours still wait for their check; at most %(at_once)s may.")
+            % {"waiting": waiting, "at_once": at_once},
+            gettext("Submit again when one of them is done; an upload that is complete is kept until then."),
         )
     # Those that wait count too: each may be refused.
     if len(rows) >= per_day:
@@ -52,9 +57,15 @@ def check_allowed(*, user: User, kind: str, lock: bool = False) -> None:
 
 def _spent(refused: int, per_day: int, reset_at: datetime) -> QuotaExceeded:
     return QuotaExceeded(
-        f"The check refused {refused} models, archives and images of yours within a day; it looks at {per_day}, with "
-        "those that wait for it. They took none of your quota.",
-        "See why they were refused, and try the next on data that you can download; you can submit again at "
-        f"{reset_at:%Y-%m-%d %H:%M} UTC.",
+        gettext(
+            "The check refused %(refused)s models, archives and images of yours within a day; it "
+            "looks at %(per_day)s, with those that wait for it. They took none of your quota."
+        )
+        % {"refused": refused, "per_day": per_day},
+        gettext(
+            "See why they were refused, and try the next on data that you can download; you can "
+            "submit again at %(reset_at)s UTC."
+        )
+        % {"reset_at": f"{reset_at:%Y-%m-%d %H:%M}"},
         reset_at=reset_at,
     )

@@ -97,7 +97,7 @@ def dashboard_of(*, competition: Competition) -> Dashboard:
         queue=_queue(competition),
         joined=list(joined),
         participants=dict(by_status),
-        stored=_stored(competition),
+        stored=stored_bytes(competition=competition),
         quota=_quota(competition),
     )
 
@@ -135,7 +135,7 @@ def _queue(competition: Competition) -> QueueNow:
     return QueueNow(takers=takers, **counts)
 
 
-def _stored(competition: Competition) -> int:
+def stored_bytes(*, competition: Competition) -> int:
     """Bytes of what was sent; the same file counts once, as it is stored once."""
     with connection.cursor() as cursor:
         cursor.execute(

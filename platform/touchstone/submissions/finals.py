@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -53,7 +54,10 @@ def source_of(*, phase: Phase) -> Phase:
     declared = phase_finalists(phase=phase)
     found = phase.competition.phases.filter(slug=declared["phase"]).first() if declared else None
     if found is None:
-        raise NotFound(f"The phase {phase.slug} has no finalists.", "See competition.yml: phases[].finalists.")
+        raise NotFound(
+            _("The phase %(phase)s has no finalists.") % {"phase": phase.slug},
+            _("See competition.yml: phases[].finalists."),
+        )
     return found
 
 
@@ -96,12 +100,14 @@ def finals_start(*, phase: Phase, by: User) -> int:
     Safe to repeat. Raises `NotAllowed`, `NotFound`, `Conflict` where nothing can be started.
     """
     if not is_organiser(user=by, competition=phase.competition):
-        raise NotAllowed("Only organisers start the finals.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers start the finals."), _("Ask one of them."))
     _check_open(phase)
     todo = [row for row in finalists_of(phase=phase) if row.can_run and row.final is None]
     if not todo:
         raise Conflict(
-            "There is nothing to start.", "Every finalist is started, or none can be run: see the list.", "no_finalists"
+            _("There is nothing to start."),
+            _("Every finalist is started, or none can be run: see the list."),
+            "no_finalists",
         )
     with transaction.atomic():
         _lock_open(phase)
@@ -118,7 +124,7 @@ def finals_start(*, phase: Phase, by: User) -> int:
 
 def _check_open(phase: Phase) -> None:
     if phase.published_at is not None:
-        raise Conflict("The final ranking is published.", "What is published stays as it is.")
+        raise Conflict(_("The final ranking is published."), _("What is published stays as it is."))
 
 
 def _lock_open(phase: Phase) -> None:
@@ -131,7 +137,8 @@ def _start(phase: Phase, row: Finalist) -> None:
     final, created = Submission.objects.get_or_create(
         participation=row.participation, idempotency_key=_key(sent),
         defaults={
-            "phase": phase, "kind": sent.kind, "files": sent.files, "image": sent.image, "message": sent.message,
+            "phase": phase, "kind": sent.kind, "files": sent.files, "image": sent.image,
+            "endpoint": sent.endpoint, "credential": sent.credential, "message": sent.message,
             "name": sent.name, "source": "finals", "sent_by": sent.sent_by,
         },
     )  # fmt: skip
@@ -150,7 +157,7 @@ def finals_publish(*, phase: Phase, by: User) -> Phase:
     Safe to repeat. Raises `NotAllowed`, `NotFound`, and `Conflict` while a finalist is not through.
     """
     if not is_organiser(user=by, competition=phase.competition):
-        raise NotAllowed("Only organisers publish the final ranking.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers publish the final ranking."), _("Ask one of them."))
     with transaction.atomic():
         if Phase.objects.select_for_update(no_key=True).get(pk=phase.pk).published_at is None:
             _publish(phase, by)
@@ -164,8 +171,8 @@ def _publish(phase: Phase, by: User) -> None:
     ended = [row for row in rows if row.final is not None and row.final.run and row.final.run.status in FINAL]
     if not ended or len(ended) < len(rows):
         raise Conflict(
-            f"{len(rows) - len(ended)} of {len(rows)} finalists are not through.",
-            "Start those that are not started, and wait for those under way.", "finals_open",
+            _("%(value)s of %(n)s finalists are not through.") % {"value": len(rows) - len(ended), "n": len(rows)},
+            _("Start those that are not started, and wait for those under way."), "finals_open",
         )  # fmt: skip
     Phase.objects.filter(pk=phase.pk).update(published_at=now())
     Leaderboard.objects.filter(phase=phase).update(version=F("version") + 1)

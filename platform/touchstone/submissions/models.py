@@ -7,11 +7,14 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from touchstone.competitions.models import Participation, Phase
+from touchstone.competitions.models import Competition, Participation, Phase
 
 
 class Upload(models.Model):
-    """A resumable upload by parts. `parts` maps a part number to {sha256, size}."""
+    """A resumable upload by parts. `parts` maps a part number to {sha256, size}.
+
+    `multipart` is the store's name for one whose parts it holds itself; then it knows them, and `parts` is empty.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
@@ -20,9 +23,34 @@ class Upload(models.Model):
     sha256 = models.CharField(max_length=64)
     part_size = models.PositiveIntegerField()
     parts = models.JSONField(default=dict)
+    # Where a token that is limited to it began the upload, which is then good for nothing else.
+    competition = models.ForeignKey(Competition, null=True, on_delete=models.CASCADE, related_name="+")
+    multipart = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True)
+
+
+class Credential(models.Model):
+    """What a participant's endpoint wants to see of who asks it. `sealed` is the secret, encrypted (core/sealing.py).
+
+    `host`: the one that it is sent to, and nobody else; the first submission that uses it says which.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="credentials")
+    name = models.SlugField(max_length=64)
+    header = models.CharField(max_length=64)
+    host = models.CharField(max_length=260, blank=True)
+    sealed = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="credential_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def sent(path: str = "") -> models.Q:
@@ -54,6 +82,7 @@ class Submission(models.Model):
         MODEL = "model"
         CONTAINER = "container"
         CODE = "code"
+        ENDPOINT = "endpoint"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="submissions")
@@ -63,6 +92,8 @@ class Submission(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     files = models.JSONField(default=list)
     image = models.CharField(max_length=300, blank=True)
+    endpoint = models.JSONField(default=dict, db_default={}, help_text="{url, model, credential} of an endpoint.")
+    credential = models.ForeignKey("Credential", null=True, on_delete=models.SET_NULL, related_name="+")
     message = models.CharField(max_length=500, blank=True)
     source = models.CharField(max_length=10, default="api")  # web, api
     name = models.CharField(max_length=100, blank=True, default="", db_default="")
@@ -74,6 +105,7 @@ class Submission(models.Model):
     idempotency_key = models.CharField(max_length=100, blank=True)
     original = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="+")
     is_check = models.BooleanField(default=False, db_default=False)
+    provenance = models.JSONField(default=dict, db_default={}, help_text="Which job of a CI service sent it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SentManager()

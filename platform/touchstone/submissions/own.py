@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.spec.models import CompetitionSpec
 from touchstone.accounts.models import User
@@ -70,14 +71,17 @@ def finalist_choose(*, submission: Submission, user: User, chosen: bool) -> Subm
     finals = [final for final in finals_of(competition=phase.competition) if final.of == phase.slug]
     if not finals:
         raise Conflict(
-            f"No phase of {phase.competition.slug} takes finalists of {phase.slug}.", "See the phases page.", "no_final"
+            _("No phase of %(competition)s takes finalists of %(phase)s.")
+            % {"competition": phase.competition.slug, "phase": phase.slug},
+            _("See the phases page."),
+            "no_final",
         )
     final = next((final for final in finals if final.is_open), None)
     if final is None:
         raise Conflict(
-            f"The phase {finals[-1].phase.slug} has begun at {finals[-1].phase.opens:%Y-%m-%d %H:%M} UTC, or its board "
-            "is frozen: the choice is over.",
-            "What was chosen then takes part; where nothing was, the best submission does.", "choice_over",
+            _("The phase %(phase)s has begun at %(opens)s UTC, or its board is frozen: the choice is "
+"over.") % {"phase": finals[-1].phase.slug, "opens": f"{finals[-1].phase.opens:%Y-%m-%d %H:%M}"},
+            _("What was chosen then takes part; where nothing was, the best submission does."), "choice_over",
         )  # fmt: skip
     with transaction.atomic():
         # The same lock as that of the quota: two choices at once are counted one after the other.
@@ -99,19 +103,23 @@ def finalist_choose(*, submission: Submission, user: User, chosen: bool) -> Subm
 
 def _check_choice(row: Submission, final: Final) -> None:
     if row.withdrawn_at is not None:
-        raise Conflict("This submission is withdrawn.", "Choose another.", "withdrawn")
+        raise Conflict(_("This submission is withdrawn."), _("Choose another."), "withdrawn")
     if row.run is None or row.run.status != RunStatus.SCORED:
-        raise Conflict("Only a scored submission can be a finalist.", "Wait until it is scored, or choose another.")
+        raise Conflict(
+            _("Only a scored submission can be a finalist."), _("Wait until it is scored, or choose another.")
+        )
     held = Submission.objects.filter(
         participation_id=row.participation_id, phase_id=row.phase_id, withdrawn_at=None
     ).exclude(chosen_at=None)
     if held.count() >= final.choose:
         raise Conflict(
-            f"You have chosen {final.choose} already, which is as many as {final.phase.slug} takes of each.",
-            "Undo one of them first.", "enough_chosen",
-        )  # fmt: skip
+            _("You have chosen %(choose)s already, which is as many as %(phase)s takes of each.")
+            % {"choose": final.choose, "phase": final.phase.slug},
+            _("Undo one of them first."),
+            "enough_chosen",
+        )
 
 
 def _check_own(submission: Submission, user: User) -> None:
     if not is_member(user=user, participation=submission.participation):
-        raise NotAllowed("Only the participant can do this.", "Ask a member of the team.")
+        raise NotAllowed(_("Only the participant can do this."), _("Ask a member of the team."))

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from runners.contract import PARTICIPANT_VERDICTS
 from touchstone.competitions.models import Competition, Participation, Phase
@@ -92,7 +93,8 @@ def submission_get(*, user: Viewer, id: uuid.UUID | str) -> Submission:  # noqa:
     Raises `NotFound`, foreign or missing alike.
     """
     missing = NotFound(
-        f"There is no submission {id}, or it is not yours.", "Check the id, and who you are signed in as."
+        _("There is no submission %(id)s, or it is not yours.") % {"id": id},
+        _("Check the id, and who you are signed in as."),
     )
     try:
         key = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
@@ -122,9 +124,28 @@ def submissions_of(*, user: Viewer, competition: Competition | None = None) -> Q
     return mine if competition is None else mine.filter(phase__competition=competition)
 
 
+def submissions_narrowed(
+    *, submissions: QuerySet[Submission], phase: str = "", kind: str = "", status: str = ""
+) -> QuerySet[Submission]:
+    """Those of a phase (its slug), of a kind, whose run has a status; what is empty narrows nothing."""
+    wanted = {"phase__slug": phase, "kind": kind, "run__status": status}
+    return submissions.filter(**{name: value for name, value in wanted.items() if value})
+
+
 def submissions_all(*, user: Viewer, competition: Competition) -> QuerySet[Submission]:
     """Every submission of a competition, for its organisers; for others their own."""
     if not is_organiser(user=user, competition=competition):
         return submissions_of(user=user, competition=competition)
     everything = Submission.objects.filter(phase__competition=competition)
     return everything.select_related("phase__competition", "run", "participation__user")
+
+
+def provenance_shown(*, submission: Submission, user: Viewer) -> dict[str, str]:
+    """Which job of a CI service sent it, for a page that everybody sees; empty where there was none.
+
+    What is not public where it lies (the name of a repository, its commits) is shown to the participant's members only.
+    """
+    found: dict[str, str] = submission.provenance
+    if not found or found.get("visibility") == "public" or is_member(user=user, participation=submission.participation):
+        return found
+    return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -28,12 +29,12 @@ def submission_withdraw(*, submission: Submission, by: User, reason: str = "") -
     organiser = is_organiser(user=by, competition=phase.competition)
     own = is_member(user=by, participation=submission.participation)
     if not own and not organiser:
-        raise NotAllowed("Only its participant and the organisers withdraw a submission.")
+        raise NotAllowed(_("Only its participant and the organisers withdraw a submission."))
     reason = clean(reason.strip(), limit=500)
     if not reason and not own:
         raise UserError(
-            "Say why it is withdrawn: the reason is shown in its place.", "One sentence is enough.", "reason",
-            fields={"reason": ["Say why: it is shown in place of the entry."]},
+            _("Say why it is withdrawn: the reason is shown in its place."), _("One sentence is enough."), "reason",
+            fields={"reason": [_("Say why: it is shown in place of the entry.")]},
         )  # fmt: skip
     with transaction.atomic():
         # In the order in which results take them: runs, then the submission, then the participant.
@@ -58,6 +59,10 @@ def submission_withdraw(*, submission: Submission, by: User, reason: str = "") -
             actor=by, act="submission.withdraw", subject=f"submission:{row.pk}",
             data={"reason": reason, "by": "participant" if own else "organiser"},
         )  # fmt: skip
+        # Later than at import: the webhooks build on this app.
+        from touchstone.hooks.events import submission_event
+
+        submission_event(submission=row, what="withdrawn", by="participant" if own else "organiser", reason=reason)
     return row
 
 

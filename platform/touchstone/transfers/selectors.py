@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext as _
 
 from touchstone.competitions.models import Phase
 from touchstone.competitions.selectors import Viewer, is_organiser
@@ -68,7 +69,7 @@ class MatrixView:
 def matrices_of(*, user: Viewer, phase: Phase) -> QuerySet[Matrix]:
     """The matrices of a phase, newest first. Raises `NotAllowed`."""
     if not is_organiser(user=user, competition=phase.competition):
-        raise NotAllowed("Only the organisers see matrices of submissions.")
+        raise NotAllowed(_("Only the organisers see matrices of submissions."))
     return _with_runs(Matrix.objects.filter(phase=phase))
 
 
@@ -76,7 +77,7 @@ def matrix_get(*, user: Viewer, id: uuid.UUID) -> Matrix:  # noqa: A002 - the na
     """A matrix of a competition that `user` organises. Raises `NotFound`, foreign or missing alike."""
     found = _with_runs(Matrix.objects.filter(pk=id)).first()
     if found is None or not is_organiser(user=user, competition=found.phase.competition):
-        raise NotFound(f"There is no matrix {id}, or you do not organise its competition.")
+        raise NotFound(_("There is no matrix %(id)s, or you do not organise its competition.") % {"id": id})
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.spec.catalogue_file import catalogue
 from runners.spec.defects import suggestion
@@ -44,15 +45,16 @@ def matrix_create(
     `NotAllowed`, `UserError`, and `Conflict` while another matrix of the phase is computed.
     """
     if not is_organiser(user=user, competition=phase.competition):
-        raise NotAllowed("Only the organisers can ask for a matrix.")
+        raise NotAllowed(_("Only the organisers can ask for a matrix."))
     checked = _parameters(parameters)
     with transaction.atomic():
         Phase.objects.select_for_update(no_key=True).get(pk=phase.pk)  # one matrix of a phase at a time
         if MatrixEntry.objects.filter(matrix__phase=phase).exclude(run__status__in=FINAL).exists():
             raise Conflict(
-                f"Another matrix of the phase {phase.slug} is being computed.", "Wait for it, or cancel it.",
+                _("Another matrix of the phase %(phase)s is being computed.") % {"phase": phase.slug},
+                _("Wait for it, or cancel it."),
                 "matrix_running",
-            )  # fmt: skip
+            )
         chosen = _named(phase, submissions) if submissions else _best(phase)
         _check(chosen)
         matrix = Matrix.objects.create(phase=phase, asked_by=user, parameters=checked)
@@ -77,16 +79,16 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     attack = known["attacks"].get(name) if isinstance(name, str) else None
     if attack is None:
         hint = suggestion(str(name)[:80], known["attacks"], what="Attacks")
-        raise UserError(f"There is no attack named {str(name)[:80]!r}.", hint, "parameters")
+        raise UserError(_("There is no attack named %(value)r.") % {"value": str(name)[:80]}, hint, "parameters")
     problems = parameter_problems(schema, {**given, "surrogates": ["s0"]}, also=attack["parameters"])
     texts = [": ".join(map(str, (*problem.loc, problem.message))) for problem in problems]
     if "surrogates" in given:
-        texts.append("the surrogates of a matrix are its submissions")
+        texts.append(_("the surrogates of a matrix are its submissions"))
     norm = given.get("norm", "linf")
     if norm not in attack["norms"]:
-        texts.append(f"the attack {name} does not know the norm {norm}")
+        texts.append(_("the attack %(name)s does not know the norm %(norm)s") % {"name": name, "norm": norm})
     if texts:
-        raise UserError("; ".join(texts) + ".", "The catalogue lists the parameters.", "parameters")
+        raise UserError("; ".join(texts) + ".", _("The catalogue lists the parameters."), "parameters")
     return dict(given)
 
 
@@ -105,24 +107,30 @@ def _best(phase: Phase) -> list[Submission]:
 
 def _named(phase: Phase, keys: Sequence[uuid.UUID]) -> list[Submission]:
     if len(set(keys)) != len(keys):
-        raise UserError("A submission stands twice.", "Name each once.", "submissions")
+        raise UserError(_("A submission stands twice."), _("Name each once."), "submissions")
     found = _sound(phase).in_bulk(keys)
     missing = [str(key) for key in keys if key not in found]
     if missing:
         raise UserError(
-            f"Not a scored submission of this phase that can be asked: {', '.join(missing[:MAX_SIZE])}.",
-            "Name models, code and containers that were scored; a file of predictions cannot be asked.", "submissions",
-        )  # fmt: skip
+            _("Not a scored submission of this phase that can be asked: %(names)s.")
+            % {"names": ", ".join(missing[:MAX_SIZE])},
+            _("Name models, code and containers that were scored; a file of predictions cannot be asked."),
+            "submissions",
+        )
     return [found[key] for key in keys]
 
 
 def _check(chosen: Sequence[Submission]) -> None:
     if len(chosen) > MAX_SIZE:
-        raise UserError(f"A matrix has at most {MAX_SIZE} submissions, not {len(chosen)}.", code="submissions")
+        raise UserError(
+            _("A matrix has at most %(max_size)s submissions, not %(n)s.") % {"max_size": MAX_SIZE, "n": len(chosen)},
+            code="submissions",
+        )
     if len(chosen) < 2 or not any(submission.kind == SubmissionKind.MODEL for submission in chosen):
         raise UserError(
-            "A matrix takes two submissions or more that can be asked, and a `model` among them to make examples with.",
-            "Wait for more, or name them.", "submissions",
+            _("A matrix takes two submissions or more that can be asked, and a `model` among them to "
+"make examples with."),
+            _("Wait for more, or name them."), "submissions",
         )  # fmt: skip
 
 
@@ -143,7 +151,7 @@ def _entry(matrix: Matrix, position: int, submission: Submission) -> None:
 def matrix_cancel(*, user: User, matrix: Matrix) -> None:
     """Cancel what has not ended. Safe to repeat. Raises `NotAllowed`."""
     if not is_organiser(user=user, competition=matrix.phase.competition):
-        raise NotAllowed("Only the organisers can cancel a matrix.")
+        raise NotAllowed(_("Only the organisers can cancel a matrix."))
     for entry in matrix.entries.select_related("run__submission__phase__competition").exclude(run__status__in=FINAL):
         run_cancel(run=entry.run, user=user)
 

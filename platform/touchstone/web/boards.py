@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from runners.spec import catalogue
 from runners.spec.models import CompetitionSpec
+from touchstone.core.names import named
 from touchstone.leaderboards.columns import BoardColumn
 from touchstone.leaderboards.ranking import TRUST, columns_offered
 from touchstone.leaderboards.selectors import BoardPage
@@ -248,4 +249,4 @@ def title_of(key: str, entry: dict[str, Any]) -> str:
     # `[sex]` and `[sex=male]` belong to templates; what stands before may be a part or the metric's own name.
     template = ("[attribute=group]" if "=" in inside else "[attribute]") if bracket else ""
     found = columns.get(part + template) or columns.get(template) or {}
-    return str(found.get("title") or entry.get("title") or key)
+    return named(str(found.get("title") or entry.get("title") or "")) or key

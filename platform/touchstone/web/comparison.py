@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
 from runners.spec import catalogue
+from touchstone.core.names import named
 from touchstone.evaluations.models import Result
+from touchstone.leaderboards.differences import Difference, difference, keys_in_order
 from touchstone.submissions.models import Submission
 from touchstone.web import charts, present
+from touchstone.web.forms import KINDS
 from touchstone.web.scores import scale_for
-
-_IDEALS = {"zero": 0.0, "one": 1.0}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def facts_of(submissions: Sequence[Submission]) -> list[Fact]:
         Fact(_("Note"), [each.message or "–" for each in submissions]),
         Fact(_("Submitted"), [present.absolute(each.created_at) for each in submissions]),
         Fact(_("Phase"), [each.phase.title for each in submissions]),
-        Fact(_("Kind"), [each.get_kind_display() for each in submissions]),
+        Fact(_("Kind"), [str(KINDS[each.kind].title) for each in submissions]),
         Fact(_("Size"), [present.size(file.get("size")) for file in first]),
         Fact(
             _("SHA-256"),
@@ -74,18 +75,14 @@ def facts_of(submissions: Sequence[Submission]) -> list[Fact]:
 def compare_rows(results: Sequence[Mapping[str, Result]]) -> list[CompareRow]:
     """A row for each metric that any of them has, in the order of the first that has it."""
     metrics = catalogue()["metrics"]
-    known: dict[str, Result] = {}
-    for each in results:
-        for key, result in each.items():
-            known.setdefault(key, result)
     rows = []
-    for key, example in known.items():
+    for key, example in keys_in_order(results).items():
         found = [each.get(key) for each in results]
         base = next((result for result in found[:1] if result is not None and result.value is not None), None)
         cells = [_cell(result, base if place else None, metrics) for place, result in enumerate(found)]
         rows.append(
             CompareRow(
-                key, example.title or example.metric, example.unit, present.direction(example.direction),
+                key, named(example.title) or example.metric, example.unit, present.direction(example.direction),
                 example.pillar, cells,
             )
         )  # fmt: skip
@@ -97,38 +94,19 @@ def _cell(result: Result | None, base: Result | None, metrics: dict[str, object]
         return Cell("–", "", None, result.reason if result is not None else _("not measured for this one"))
     mark = charts.interval(scale_for(result, metrics), result.value, result.low, result.high)
     shown = Cell(present.number(result.value), present.interval_text(result.low, result.high), mark, "")
-    if base is None or base.value is None:
-        return shown
-    return _against(shown, result, base)
+    against = difference(result, base)
+    return shown if against is None else _against(shown, against)
 
 
-def _against(shown: Cell, result: Result, base: Result) -> Cell:
-    gain = _quality(result) - _quality(base)
-    difference = float(result.value or 0) - float(base.value or 0)
-    sign = "+" if difference > 0 else ""
-    change = f"{sign}{present.number(difference)}"
-    if result.direction == "none" or gain == 0:
-        return Cell(shown.value, shown.interval, shown.mark, "", change, "even", _("the same"), "minus")
-    tone = "better" if gain > 0 else "worse"
-    word = _("better") if gain > 0 else _("worse")
-    if _overlap(result, base):
-        word = _("better, within the intervals") if gain > 0 else _("worse, within the intervals")
+def _against(shown: Cell, found: Difference) -> Cell:
+    sign = "+" if found.difference > 0 else ""
+    change = f"{sign}{present.number(found.difference)}"
+    if not found.gain:
+        return replace(shown, change=change, tone="even", word=_("the same"), icon="minus")
+    tone = "better" if found.gain > 0 else "worse"
+    word = _("better") if found.gain > 0 else _("worse")
+    if found.overlap:
+        word = _("better, within the intervals") if found.gain > 0 else _("worse, within the intervals")
         tone = "even"
-    return Cell(
-        shown.value, shown.interval, shown.mark, "", change, tone, word, "arrow-up" if gain > 0 else "arrow-down"
-    )
-
-
-def _quality(result: Result) -> float:
-    """More is better."""
-    value = float(result.value or 0)
-    if result.direction in _IDEALS:
-        return -abs(value - _IDEALS[result.direction])
-    return -value if result.direction == "minimise" else value
-
-
-def _overlap(one: Result, two: Result) -> bool:
-    """Whether what chance does to each could explain the difference."""
-    if None in (one.low, one.high, two.low, two.high):
-        return False
-    return bool(one.low <= two.high and two.low <= one.high)  # type: ignore[operator]
+    icon = "arrow-up" if found.gain > 0 else "arrow-down"
+    return replace(shown, change=change, tone=tone, word=word, icon=icon)

@@ -13,14 +13,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from runners.spec import catalogue
+from touchstone.core.names import named
+from touchstone.core.told import told
 from touchstone.evaluations.models import Result
 from touchstone.leaderboards.entries import EntryView, Place
 from touchstone.leaderboards.formatting import number
 from touchstone.leaderboards.ranking import TRUST
 from touchstone.leaderboards.rows import ROUNDED
+from touchstone.submissions.models import Submission
 from touchstone.web import board_pictures, present
 from touchstone.web.charts import Chart
 from touchstone.web.charts.results import pictures_of
+from touchstone.web.endpoint_facts import endpoint_rows
 from touchstone.web.forms import KINDS
 
 
@@ -41,7 +45,7 @@ def places(found: Sequence[Place]) -> list[PlaceText]:
 def place_text(place: Place) -> str:
     """`rank 2 to 5: tied with 3 others`; why there is no rank; or that the rank is not told as a range."""
     if place.entry.unranked:
-        return _("Not ranked: %s") % place.entry.unranked.partition(": ")[0]
+        return _("Not ranked: %s") % told(place.entry.unranked.partition(": ")[0])
     standing = place.standing
     if standing is None:
         return _("Ranked; the leaderboard shows where.")
@@ -72,7 +76,9 @@ def meanings(results: Iterable[Result]) -> list[Meaning]:
     known = catalogue()["metrics"]
     names = list(dict.fromkeys(result.metric for result in results if result.metric in known))
     return [
-        Meaning(*(str(known[name].get(part, "")) for part in ("title", "summary", "formula", "interval", "limits")))
+        Meaning(
+            *(named(str(known[name].get(part, ""))) for part in ("title", "summary", "formula", "interval", "limits"))
+        )
         for name in names
     ]
 
@@ -93,6 +99,11 @@ def provenance(found: EntryView) -> list[tuple[str, str]]:
     rows += [(_("SHA-256 of %s") % file["name"], str(file["sha256"])) for file in submission.files[:5]]
     if submission.image:
         rows.append((_("Image"), submission.image))
+    if submission.endpoint:
+        rows.append(
+            (_("Data left the platform"), _("Inputs were sent to an endpoint on a machine of its participant."))
+        )
+        rows += endpoint_rows(run)
     rows += [
         (_("Data"), _("split %(name)s, %(n)s items") % {"name": split.name, "n": present.count(split.n_items)}),
         (_("SHA-256 of the data"), split.digest),
@@ -100,7 +111,7 @@ def provenance(found: EntryView) -> list[tuple[str, str]]:
         (_("Seed"), str(run.seed)),
         (_("Submitted"), present.absolute(submission.created_at)),
         (_("Scored"), present.absolute(run.finished_at) if run.finished_at else "–"),
-        (_("Engine"), f"{engine.get('name', '')} {engine.get('version', '')}".strip() or _("none: a file is read")),
+        (_("Engine"), f"{engine.get('name', '')} {engine.get('version', '')}".strip() or _elsewhere(submission)),
         (_("Hardware"), _hardware(run.environment)),
         (_("Run"), str(run.pk)),
     ]
@@ -108,6 +119,10 @@ def provenance(found: EntryView) -> list[tuple[str, str]]:
     if isinstance(versions, dict):
         rows.append((_("Versions"), ", ".join(f"{name} {version}" for name, version in sorted(versions.items())[:20])))
     return rows
+
+
+def _elsewhere(submission: Submission) -> str:
+    return _("none: an endpoint is asked where it is") if submission.endpoint else _("none: a file is read")
 
 
 def _hardware(environment: dict[str, Any]) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from allauth.account.forms import LoginForm
 from django import forms
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -49,13 +47,12 @@ KINDS = {
         _("A zip with main.py at its root, run in the platform's Python runtime. It answers the judge's queries."),
         icon="code",
     ),
+    "endpoint": Kind(
+        _("API endpoint"),
+        _("An HTTPS address that speaks the Open Inference Protocol. Items are sent there; memory stays unknown."),
+        icon="globe",
+    ),
 }
-
-SCOPES = (
-    ("read", _("Read: competitions, your submissions and results")),
-    ("submit", _("Submit: send and cancel submissions")),
-    ("organise", _("Organise: upload and change competitions")),
-)
 
 
 def add_problem(form: forms.Form, error: UserError) -> None:
@@ -102,33 +99,6 @@ class SignInForm(LoginForm):
         )
         password.help_text = ""
         password.widget = forms.PasswordInput(attrs={**_TEXT, "autocomplete": "current-password"})
-
-
-class TokenForm(forms.Form):
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=100,
-        help_text=_("Where it will be used: laptop, CI of project X."),
-        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off"}),
-    )
-    scopes = forms.MultipleChoiceField(
-        label=_("Scopes"), choices=SCOPES, initial=["read", "submit"], widget=forms.CheckboxSelectMultiple
-    )
-    expires = forms.ChoiceField(
-        label=_("Expires"),
-        choices=[
-            ("7", _("in 7 days")), ("30", _("in 30 days")), ("90", _("in 90 days")), ("365", _("in a year")),
-            ("0", _("never")),
-        ],
-        initial="90",
-        widget=forms.Select(attrs={"class": "form-select"}),
-    )  # fmt: skip
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """The end of the token's life; None for a token that does not expire."""
-        days = int(self.cleaned_data["expires"])
-        return timezone.now() + timedelta(days=days) if days else None
 
 
 class DeleteAccountForm(forms.Form):
@@ -213,6 +183,26 @@ class SubmitForm(forms.Form):
         help_text=_("An image that you pushed, by the name that the push printed: HOST/COMPETITION/YOU/NAME@sha256:…"),
         widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off", "spellcheck": "false"}),
     )
+    url = forms.CharField(
+        label=_("Address of the endpoint, instead of a file"),
+        max_length=500,
+        required=False,
+        help_text=_("https://HOST or https://HOST/PATH: what stands before /v2. The platform's nodes ask it."),
+        widget=forms.TextInput(attrs={**_TEXT, "inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    model = forms.CharField(
+        label=_("Name of its model"),
+        max_length=100,
+        required=False,
+        help_text=_("What stands in /v2/models/NAME; model if empty."),
+        widget=forms.TextInput(attrs={**_TEXT, "autocomplete": "off", "spellcheck": "false"}),
+    )
+    credential = forms.ChoiceField(
+        label=_("Credential"),
+        required=False,
+        help_text=_("What the endpoint wants to see of who asks. Credentials are kept on your account page."),
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
     upload = forms.UUIDField(required=False, widget=forms.HiddenInput(attrs={"data-uploader-id": ""}))
     name = forms.CharField(
         label=_("Name"),
@@ -230,7 +220,13 @@ class SubmitForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, phases: Iterable[Phase], kinds: Iterable[str], limit_text: str, **kwargs: Any
+        self,
+        *args: Any,
+        phases: Iterable[Phase],
+        kinds: Iterable[str],
+        limit_text: str,
+        credentials: Iterable[str] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         kinds = list(kinds)
@@ -240,6 +236,11 @@ class SubmitForm(forms.Form):
         self.fields["file"].help_text = limit_text
         if "container" not in kinds:
             del self.fields["image"]
+        if "endpoint" not in kinds:
+            del self.fields["url"], self.fields["model"], self.fields["credential"]
+        else:
+            chosen = [("", _("None: it answers anybody")), *((name, name) for name in credentials)]
+            self.fields["credential"].choices = chosen  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -247,6 +248,10 @@ class SubmitForm(forms.Form):
         if data.get("kind") == "container":
             if bool(image) == bool(file):
                 self.add_error("file", _("Send either an archive or the digest of an image, and not both."))
+        elif data.get("kind") == "endpoint":
+            data["image"] = ""
+            if not data.get("url") and "url" not in self.errors:
+                self.add_error("url", _("Write the address of the endpoint."))
         elif data.get("kind"):
             data["image"] = ""
             if not file and "file" not in self.errors:

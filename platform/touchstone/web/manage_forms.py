@@ -12,10 +12,19 @@ from touchstone.competitions.models import Announcement, Participation
 from touchstone.evaluations.models import RunStatus
 from touchstone.submissions.models import Submission
 from touchstone.web import present
+from touchstone.web.forms import KINDS
 
 _TEXT = {"class": "form-control"}
 _SELECT = {"class": "form-select"}
 _ANY = ("", _("any"))
+
+
+#: How a run ended; others are shown by their name.
+_VERDICTS = {
+    "ok": _("well"), "timeout": _("time limit"), "memory": _("memory limit"), "output_limit": _("output limit"),
+    "crash": _("crash"), "invalid_output": _("answers that cannot be scored"), "scorer": _("fault of the competition"),
+    "platform": _("fault of the platform"),
+}  # fmt: skip
 
 
 def _choice(label: Any, choices: list[tuple[str, Any]]) -> forms.ChoiceField:
@@ -30,9 +39,9 @@ class SubmissionFilterForm(forms.Form):
         help_text=_("In name, message or explanation; or a whole id."),
     )  # fmt: skip
     phase = _choice(_("Phase"), [])
-    kind = _choice(_("Kind"), list(Submission.Kind.choices))
+    kind = _choice(_("Kind"), [(kind.value, KINDS[kind.value].title) for kind in Submission.Kind])
     status = _choice(_("State"), [(s.value, present.RUN_BADGES[s.value].word) for s in RunStatus])
-    verdict = _choice(_("Verdict"), [(v.value, v.value.replace("_", " ")) for v in Verdict])
+    verdict = _choice(_("Verdict"), [(v.value, _VERDICTS.get(v.value, v.value.replace("_", " "))) for v in Verdict])
     participant = forms.CharField(
         label=_("Participant"), required=False, max_length=100, widget=forms.TextInput(attrs=_TEXT)
     )

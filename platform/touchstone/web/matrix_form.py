@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from runners.spec.catalogue_file import catalogue
 from touchstone.competitions.models import Phase
+from touchstone.core.names import named
 from touchstone.transfers.selectors import Cell, MatrixView
 
 #: Shades of the heat map, from all right to none; `tables.css` has a class for each.
@@ -39,9 +40,9 @@ class MatrixForm(forms.Form):
     def __init__(self, *args: Any, phases: list[Phase], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._phases = {phase.slug: phase for phase in phases}
-        attacks = sorted(catalogue()["attacks"].items(), key=lambda entry: str(entry[1]["title"]))
+        attacks = [(name, named(attack["title"])) for name, attack in catalogue()["attacks"].items()]
         self.fields["phase"].choices = [(phase.slug, phase.title) for phase in phases]  # type: ignore[attr-defined]
-        self.fields["attack"].choices = [(name, attack["title"]) for name, attack in attacks]  # type: ignore[attr-defined]
+        self.fields["attack"].choices = sorted(attacks, key=lambda one: one[1])  # type: ignore[attr-defined]
 
     @property
     def chosen(self) -> Phase:

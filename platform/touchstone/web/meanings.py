@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from runners.spec.catalogue_file import catalogue
+from touchstone.core.names import named
 
 Text = str | Promise
 
@@ -98,7 +99,7 @@ def attribute_meanings(
         sentences = _sentences(use, sides, quoted(favourable))
         if sentences:
             main = use.removeprefix("fairness.") in MAIN
-            found.append(Meaning(f"{use}[{attribute}]", entry["title"], sentences, main))
+            found.append(Meaning(f"{use}[{attribute}]", named(entry["title"]), sentences, main))
     order = {name: index for index, name in enumerate(MAIN)}
     return sorted(found, key=lambda one: order.get(one.use.removeprefix("fairness.").partition("[")[0], len(order)))
 

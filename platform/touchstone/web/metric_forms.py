@@ -11,6 +11,7 @@ from django.forms.utils import ErrorDict
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
+from touchstone.core.names import named
 from touchstone.drafts.metric_parameters import KNOWN, Choices, Parameter, parameters_of, read, shown
 from touchstone.web.parameter_texts import help_text, label, option
 
@@ -111,7 +112,7 @@ def _whole(data: QueryDict, parameters: Sequence[Parameter]) -> QueryDict:
 def _group(parameter: Parameter) -> str:
     if parameter.owner:
         group, _dot, name = parameter.owner.partition(".")
-        return str(KNOWN[group][name]["title"])
+        return named(str(KNOWN[group][name]["title"]))
     return _("Checks") if parameter.last.startswith("check_") else ""
 
 
@@ -154,5 +155,6 @@ def _named(parameter: Parameter, name: str) -> str:
         entry = KNOWN[parameter.picker][name]
         needs = _("needs gradients") if entry.get("requires") == "gradients" else _("asks only")
         norms = ", ".join(option(norm) for norm in entry.get("norms", ()))
-        return f"{entry['title']} ({needs}; {norms})" if parameter.picker == "attacks" else str(entry["title"])
+        title = named(str(entry["title"]))
+        return f"{title} ({needs}; {norms})" if parameter.picker == "attacks" else title
     return name if parameter.picker else option(name)

@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from touchstone.core.names import named
 from touchstone.drafts.metric_cards import Card
 from touchstone.drafts.metric_costs import Estimate, UseCost
 from touchstone.drafts.metric_parameters import KNOWN
@@ -37,6 +38,7 @@ LACKS: dict[str, str | Promise] = {
 KINDS: dict[str, str | Promise] = {
     "predictions": gettext_lazy("prediction files"), "model": gettext_lazy("models"),
     "container": gettext_lazy("containers"), "code": gettext_lazy("code"),
+    "endpoint": gettext_lazy("endpoints"),
 }  # fmt: skip
 
 
@@ -88,17 +90,28 @@ class ShownCard:
     lacks: list[str]
     gives: str
     missing: str
+    interval: str = ""
+    limits: str = ""
+    reference: str = ""
 
 
 def shown_card(card: Card) -> ShownCard:
     entry = card.entry
     low, high = entry["range"]
     return ShownCard(
-        card=card, title=entry["title"], summary=entry["summary"], range=range_text(low, high, entry["unit"]),
-        ends=ends_text(entry["direction"], low, high), needs=[str(NEEDS[need]) for need in entry["needs"]],
+        card=card,
+        title=named(entry["title"]),
+        summary=named(entry["summary"]),
+        range=range_text(low, high, named(entry["unit"])),
+        ends=ends_text(entry["direction"], low, high),
+        needs=[str(NEEDS[need]) for need in entry["needs"]],
         lacks=[str(LACKS[lack]) for lack in card.lacks],
-        gives=_words(card.fits), missing=_words(card.misfits),
-    )  # fmt: skip
+        gives=_words(card.fits),
+        missing=_words(card.misfits),
+        interval=named(entry.get("interval", "")),
+        limits=named(entry.get("limits", "")),
+        reference=named(entry.get("reference", "")),
+    )
 
 
 def _words(kinds: Sequence[str]) -> str:
@@ -172,10 +185,15 @@ def shown_use(index: int, use: Any, cost: UseCost | None) -> ShownUse:
     order = sorted(given, key=lambda key: (_FIRST.index(key) if key in _FIRST else len(_FIRST), key))
     parameters = [(key, _value(given[key])) for key in order if key not in ("use", "as")]
     return ShownUse(
-        index=index, where=f"metrics[{index}]", title=str(entry["title"]) if entry else name or _("Not a metric"),
-        prefix=str(given.get("as") or name), pillar=str(entry["pillar"]) if entry else name.partition(".")[0],
-        parameters=parameters, cost=cost_text(cost), known=entry is not None,
-    )  # fmt: skip
+        index=index,
+        where=f"metrics[{index}]",
+        title=named(str(entry["title"])) if entry else name or _("Not a metric"),
+        prefix=str(given.get("as") or name),
+        pillar=str(entry["pillar"]) if entry else name.partition(".")[0],
+        parameters=parameters,
+        cost=cost_text(cost),
+        known=entry is not None,
+    )
 
 
 def _value(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from runners.spec import catalogue
+from touchstone.core.names import named
 from touchstone.web import present
 
 
@@ -35,15 +36,15 @@ def _item(uses: list[dict[str, Any]], known: dict[str, Any]) -> MetricItem:
     use = uses[0]
     info = known["metrics"].get(use["use"], {})
     attack = known["attacks"].get(use.get("attack", ""), {})
-    title = info.get("title") or use["use"]
+    title = named(info.get("title", "")) or use["use"]
     return MetricItem(
         prefix=use.get("as") or use["use"],
-        title=f"{title}: {attack['title']}" if attack else title,
-        summary=info.get("summary")
+        title=f"{title}: {named(attack['title'])}" if attack else title,
+        summary=named(info.get("summary", ""))
         or _("This metric comes from an extension that the catalogue here does not describe."),
-        unit=info.get("unit", ""),
+        unit=named(info.get("unit", "")),
         direction=info.get("direction", "none"),
-        reference="; ".join(filter(None, [info.get("reference", ""), attack.get("reference", "")])),
+        reference="; ".join(filter(None, [named(info.get("reference", "")), named(attack.get("reference", ""))])),
         parameters=[line for line in map(_parameters, uses) if line],
     )
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from runners.spec.models import LeaderboardSpec
 from touchstone.competitions.models import Phase
+from touchstone.core.names import named
 from touchstone.evaluations.models import Result
 from touchstone.evaluations.visibility import results_blunted, results_hidden
 from touchstone.leaderboards.models import Leaderboard
@@ -126,6 +127,6 @@ def scores_of(submissions: Iterable[Submission], *, organiser: bool) -> dict[obj
         if not organiser:
             (row,) = results_blunted(results=[row], phase=each.phase)
         found[each.pk] = Score(
-            row.title or row.metric, present.number(row.value), present.interval_text(row.low, row.high)
+            named(row.title) or row.metric, present.number(row.value), present.interval_text(row.low, row.high)
         )
     return found

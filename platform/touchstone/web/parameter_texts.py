@@ -170,10 +170,9 @@ def _bounds(parameter: Parameter) -> str:
 
 def label(metric: str, parameter: Parameter) -> str:
     """The name of a field, readable."""
-    name = parameter.last.replace("_", " ")
-    return _nearest(LABELS, metric, parameter) or name[:1].upper() + name[1:]
+    return _nearest(LABELS, metric, parameter) or _(parameter.last.replace("_", " ").capitalize())
 
 
 def option(name: str) -> str:
     """One of a parameter's choices, readable."""
-    return str(OPTIONS.get(name, name.replace("_", " ")))
+    return str(OPTIONS[name]) if name in OPTIONS else _(name.replace("_", " "))

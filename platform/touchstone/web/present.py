@@ -113,6 +113,8 @@ ENTRY_FLAGS = {
     "organiser": Badge(gettext_lazy("Organiser's entry"), icon="settings"),
     "late": Badge(gettext_lazy("Late"), icon="clock", tone="warn"),
     "again": Badge(gettext_lazy("Being evaluated again"), icon="loader", tone="active"),
+    "endpoint": Badge(gettext_lazy("Data left the platform"), icon="globe"),
+    "drift": Badge(gettext_lazy("Changed during its run"), icon="triangle-alert", tone="warn"),
     "withdrawn": Badge(gettext_lazy("Withdrawn"), icon="ban", tone="warn"),
 }
 
@@ -240,6 +242,7 @@ _STAGES = {
     "start": gettext_lazy("Starting the submission"),
     "sample": gettext_lazy("Trying the sample"),
     "predict": gettext_lazy("Asking for the answers"),
+    "drift": gettext_lazy("Asking again at the end"),
 }
 
 

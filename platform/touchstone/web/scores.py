@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runners.spec import catalogue
+from touchstone.core.names import named
 from touchstone.evaluations.models import Result
 from touchstone.evaluations.validity import validity_of
 from touchstone.web import charts, present
@@ -56,19 +57,19 @@ def _row(result: Result, metrics: dict[str, Any]) -> ScoreRow:
     validity = validity_of(result.details)
     return ScoreRow(
         key=result.key,
-        title=result.title or result.metric,
+        title=named(result.title) or result.metric,
         value=present.number(result.value),
         interval=present.interval_text(result.low, result.high),
         mark=charts.interval(scale_for(result, metrics), result.value, result.low, result.high, ideal=direction.ideal),
         n=present.count(result.n),
-        unit=result.unit,
+        unit=named(result.unit),
         direction=direction,
         state=result.state,
         reason=result.reason,
         parameters=", ".join(f"{key} = {value}" for key, value in parameters.items() if key != "attribute"),
         verdict=validity.verdict,
         doubts=validity.doubts,
-        summary=str(metrics.get(result.metric, {}).get("summary", "")),
+        summary=named(str(metrics.get(result.metric, {}).get("summary", ""))),
     )
 
 

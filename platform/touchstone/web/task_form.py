@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from runners.spec import Defect
 from touchstone.web import present
@@ -21,6 +22,16 @@ Splits = Mapping[str, Mapping[str, Any]]
 
 _ATTRIBUTE = re.compile(r"attributes\.([A-Za-z_][A-Za-z0-9_]{0,63})\.(?:use|there)")
 _MOST_ATTRIBUTES = 40
+#: Kinds of tasks and of inputs, as they are read.
+TASK_KINDS: dict[str, str | Promise] = {
+    "binary": gettext_lazy("two classes"),
+    "multiclass": gettext_lazy("more than two classes"),
+}
+INPUT_KINDS: dict[str, str | Promise] = {
+    "tabular": gettext_lazy("a row of a table"),
+    "image": gettext_lazy("an image"),
+    "array": gettext_lazy("an array of numbers"),
+}
 
 
 @dataclass(frozen=True)
@@ -237,14 +248,12 @@ def _items(count: int) -> str:
 
 
 def _kinds() -> list[tuple[str, str]]:
-    return [("binary", _("two classes")), ("multiclass", _("more than two classes"))]
+    return [(kind, str(text)) for kind, text in TASK_KINDS.items()]
 
 
 def _input_kinds() -> list[tuple[str, str]]:
-    return [
-        ("", _("nothing: only files of predictions are sent")), ("tabular", _("a row of a table")),
-        ("image", _("an image")), ("array", _("an array of numbers")),
-    ]  # fmt: skip
+    nothing = _("nothing: only files of predictions are sent")
+    return [("", nothing), *((kind, str(text)) for kind, text in INPUT_KINDS.items())]
 
 
 def _found(help_text: str, classes: Sequence[str]) -> str:

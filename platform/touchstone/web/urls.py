@@ -5,20 +5,24 @@ from __future__ import annotations
 from django.urls import path
 
 import touchstone.web.converters  # noqa: F401 - makes `key` known
-from touchstone.web import board_urls, manage_urls, participation_urls, wizard_urls
+from touchstone.web import board_urls, hook_urls, manage_urls, participation_urls, wizard_urls
 from touchstone.web.views import (
     account,
     board,
     competition,
+    credentials,
     data,
+    device,
     health,
     home,
+    language,
     matrices,
     nodes,
     organise,
     report,
     submission,
     submit,
+    trusts,
 )
 
 app_name = "web"
@@ -29,6 +33,11 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("account/", account.account, name="account"),
     path("account/tokens/<int:pk>/revoke/", account.token_revoke_page, name="token-revoke"),
+    path("account/credentials/", credentials.credentials, name="credentials"),
+    path("account/credentials/<slug:name>/delete/", credentials.delete, name="credential-delete"),
+    path("account/trusted-publishers/", trusts.trusts, name="trusts"),
+    path("account/trusted-publishers/<uuid:pk>/remove/", trusts.remove, name="trust-remove"),
+    path("device/", device.device, name="device"),
     path("account/export.zip", account.account_export, name="account-export"),
     path("account/delete/", account.account_delete_page, name="account-delete"),
     path("competitions/new/", organise.competition_new, name="competition-new"),
@@ -51,6 +60,7 @@ urlpatterns = [
     path(f"{_c}submit/", submit.submit, name="submit"),
     *participation_urls.urlpatterns,
     *manage_urls.urlpatterns,
+    *hook_urls.urlpatterns,
     *wizard_urls.urlpatterns,
     path(f"{_c}transfer/", matrices.matrices, name="matrices"),
     path(f"{_c}transfer/<uuid:pk>.<str:kind>", matrices.matrix_export, name="matrix-export"),
@@ -61,6 +71,7 @@ urlpatterns = [
     path("s/<uuid:pk>/logs", submission.logs, name="submission-logs"),
     path("nodes/", nodes.nodes, name="nodes"),
     path("nodes/<str:name>/<str:act>/", nodes.node_act, name="node-act"),
+    path("language/", language.language, name="language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

@@ -173,9 +173,7 @@ def test_the_page_asks_for_the_name() -> None:
 
 def test_the_export_is_ones_own() -> None:
     user_make("nina")
-    client = Client()
-    client.post("/login/", {"login": "nina", "password": PASSWORD})
-    response = client.get("/account/export.zip")
+    response = proved().get("/account/export.zip")
     with zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content))) as archive:
         assert json.loads(archive.read("account.json"))["username"] == "nina"
     assert "no-store" in response["Cache-Control"]

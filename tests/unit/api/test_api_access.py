@@ -33,14 +33,24 @@ MISSING = "401 - - - - - -"
 TEAM = "401 - ok ok ok ok -"
 TEAM_ALONE = "401 403 ok ok 403 403 403"  # that one takes no part in what all may see is no secret
 ORGANISERS = "401 403 403 403 ok ok 403"
+RUNNING = "401 - - - ok ok -"
 ACT = "405 405 405 405 405 405 405"
 _C = "/api/v1/competitions"
 
 #: Address → what anonymous, stranger, participant, partner, organiser, helper and staff get; see walking.py.
 WALK = {
     "/api/v1/me": SIGNED_IN,
+    "/api/v1/me/news": SIGNED_IN,
+    "/api/v1/me/export": "401 403 403 403 403 403 403",
     "/api/v1/tokens": SIGNED_IN,
     "/api/v1/tokens/none": ACT,
+    "/api/v1/me/credentials": SIGNED_IN,
+    "/api/v1/me/credentials/none": ACT,
+    "/api/v1/device/code": ACT,
+    "/api/v1/device/token": ACT,
+    "/api/v1/oidc/mint": ACT,
+    "/api/v1/trusted-publishers": SIGNED_IN,
+    f"/api/v1/trusted-publishers/{UNKNOWN}": ACT,
     "/api/v1/competitions": EVERYBODY,
     "/api/v1/schema": EVERYBODY,
     "/api/v1/nodes": "401 403 403 403 403 403 ok",
@@ -53,7 +63,46 @@ WALK = {
     f"{_C}/open-one/data/validation/labels.csv": ORGANISERS_ONLY,
     f"{_C}/open-one/data/test/inputs.csv": ORGANISERS_ONLY,
     f"{_C}/open-one/starting-kit": NOBODY,
-    f"{_C}/open-one/reruns": ACT,
+    f"{_C}/open-one/reruns": ORGANISERS,
+    f"{_C}/open-one/participants": RUNNING,
+    f"{_C}/open-one/participants/decision": ACT,
+    f"{_C}/open-one/announcements": EVERYBODY,
+    f"{_C}/secret-one/announcements": INSIDERS,
+    f"{_C}/sealed-one/announcements": ORGANISERS_ONLY,
+    f"{_C}/open-one/announcements/read": ACT,
+    f"{_C}/open-one/announcements/1/withdraw": ACT,
+    f"{_C}/open-one/invitations": RUNNING,
+    f"{_C}/open-one/invitations/1": ACT,
+    "/api/v1/invitations/accept": ACT,
+    f"{_C}/open-one/team": "401 - ok ok - - -",
+    f"{_C}/secret-one/team": "401 - ok ok - - -",
+    f"{_C}/open-one/team/members": ACT,
+    f"{_C}/open-one/team/invitations": ACT,
+    f"{_C}/open-one/team/invitations/1": ACT,
+    f"{_C}/open-one/phases/main/freeze": ACT,
+    f"{_C}/open-one/phases/main/finals": MISSING,
+    f"{_C}/open-one/phases/main/finals/publish": ACT,
+    "/api/v1/nodes/none/act": ACT,
+    "/api/v1/drafts": SIGNED_IN,
+    "/api/v1/drafts/templates": SIGNED_IN,
+    f"/api/v1/drafts/{UNKNOWN}": MISSING,
+    f"/api/v1/drafts/{UNKNOWN}/files": ACT,
+    f"/api/v1/drafts/{UNKNOWN}/editors": ACT,
+    f"/api/v1/drafts/{UNKNOWN}/publish": ACT,
+    f"/api/v1/drafts/{UNKNOWN}/sections/about": MISSING,
+    f"/api/v1/drafts/{UNKNOWN}/sections/about/undo": ACT,
+    f"{_C}/open-one/leaderboards/main/main/plane": EVERYBODY,
+    f"{_C}/secret-one/leaderboards/main/main/plane": INSIDERS,
+    f"{_C}/open-one/leaderboards/main/main/compare": "400 400 400 400 400 400 400",
+    f"{_C}/open-one/leaderboards/main/main/history": EVERYBODY,
+    f"{_C}/secret-one/leaderboards/main/main/history": INSIDERS,
+    f"{_C}/open-one/leaderboards/main/main/parquet": EVERYBODY,
+    f"{_C}/secret-one/leaderboards/main/main/parquet": INSIDERS,
+    f"{_C}/sealed-one/leaderboards/main/main/parquet": ORGANISERS_ONLY,
+    f"{_C}/open-one/leaderboards/main/main/snapshots": ACT,
+    f"{_C}/open-one/leaderboards/main/main/snapshots/{UNKNOWN}": NOBODY,
+    f"{_C}/open-one/entries/{{run}}": EVERYBODY,
+    f"{_C}/open-one/entries/{UNKNOWN}": NOBODY,
     f"{_C}/open-one/reruns/{UNKNOWN}": "401 403 403 403 - - 403",
     "/api/v1/submissions/{run}/withdraw": ACT,
     f"{_C}/open-one/export": "401 - - - ok ok -",
@@ -71,7 +120,14 @@ WALK = {
     "/api/v1/uploads/{upload}": "401 - ok - - - -",
     "/api/v1/uploads/{upload}/parts/1": ACT,
     "/api/v1/uploads/{upload}/complete": ACT,
+    "/api/v1/webhooks": SIGNED_IN,
+    f"/api/v1/webhooks/{UNKNOWN}": MISSING,
+    f"/api/v1/webhooks/{UNKNOWN}/rotate": ACT,
+    f"/api/v1/webhooks/{UNKNOWN}/ping": ACT,
+    f"/api/v1/webhooks/{UNKNOWN}/deliveries": MISSING,
+    f"/api/v1/webhooks/{UNKNOWN}/deliveries/{UNKNOWN}/redeliver": ACT,
     "/api/v1/submissions": SIGNED_IN,
+    "/api/v1/submissions/compare": "401 400 400 400 400 400 400",
     "/api/v1/submissions/{run}": TEAM,
     "/api/v1/submissions/{run}/events": TEAM,
     "/api/v1/submissions/{run}/stream": TEAM,
@@ -188,9 +244,15 @@ def test_of_the_same_competition_others_submissions_are_not_told(world: World) -
 
 
 #: Acts for oneself.
-FREE = {"/api/v1/uploads", f"{_C}/open-one/join"}
+FREE = {
+    "/api/v1/uploads", "/api/v1/invitations/accept", f"{_C}/open-one/join", f"{_C}/open-one/announcements/read",
+    f"{_C}/open-one/leaderboards/main/main/snapshots",
+}  # fmt: skip
+
+#: How one comes to a token: what is sent decides.
+EVERYBODYS = {"/api/v1/device/code", "/api/v1/device/token", "/api/v1/oidc/mint"}
 
 
 def test_acts_are_refused_to_those_who_have_nothing_to_do_with_it(world: World, places: dict[str, Any]) -> None:
-    found = open_acts(world, WALK, places, free=FREE)
+    found = open_acts(world, WALK, places, free=FREE, everybody=EVERYBODYS)
     assert not found, "\n".join(found)

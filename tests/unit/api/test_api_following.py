@@ -83,11 +83,14 @@ def test_the_log_comes_in_parts(ended: Run) -> None:
 
 def test_queues_are_for_all_and_nodes_for_staff(ended: Run) -> None:
     queued_run()
-    person, staff = client_for(user_make()), client_for(user_make(is_staff=True))
+    person, staff = client_for(user_make()), client_for(user_make(is_staff=True), "admin")
+    browser = APIClient()
+    browser.force_login(user_make())
 
     queue = person.get("/api/v1/queues").json()["items"][0]
     assert (queue["name"], queue["waiting"], queue["waiting_quick"], queue["slots"]) == ("cpu", 1, 1, 8)
-    assert "queues" in problem(person.get("/api/v1/nodes"), 403, "not_allowed")["hint"]
+    assert "queues" in problem(browser.get("/api/v1/nodes"), 403, "not_allowed")["hint"]
+    problem(person.get("/api/v1/nodes"), 403, "scope_missing")
     node = staff.get("/api/v1/nodes").json()["items"][0]
     assert (node["state"], node["cpus"], node["memory"], node["runs"]) == ("ready", 2, 2**30, [])
     assert node["engines"][0]["not_enforced"] == ["disk"]
@@ -95,7 +98,7 @@ def test_queues_are_for_all_and_nodes_for_staff(ended: Run) -> None:
 
 
 def test_nodes_are_listed_in_a_few_queries(django_assert_max_num_queries: Callable) -> None:
-    staff = client_for(user_make(is_staff=True))
+    staff = client_for(user_make(is_staff=True), "admin")
     for _ in range(5):
         queued_run()
         run_claim(node=node_make(), queue="cpu", kinds=["predictions"])

@@ -47,10 +47,87 @@ def test_login_with_a_wrong_token_keeps_nothing(run: Callable, server: str, db: 
     assert not config.path().exists()
 
 
-def test_login_without_a_token_is_a_usage_error(run: Callable, server: str) -> None:
+def test_in_ci_nobody_can_confirm_a_login(run: Callable, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
     done = run("login")
     assert done.code == 2
-    assert f"{server}/account/" in done.err
+    assert "TOUCHSTONE_TOKEN" in done.err
+    assert run("login", "--with-token", input="\n").code == 2
+    assert not config.path().exists()
+
+
+class Person:
+    """Somebody with a browser, who is asked about the newest code."""
+
+    def __init__(self, user: User, *, grant: bool) -> None:
+        self.user, self.grant, self.waited = user, grant, []
+
+    def sleep(self, seconds: float) -> None:
+        """Looks up at the second question; confirms, or refuses."""
+        from django.test import Client as Browser
+
+        self.waited.append(seconds)
+        assert len(self.waited) < 5, "the answer does not arrive"
+        if len(self.waited) != 2:
+            return
+        browser = Browser()
+        browser.force_login(self.user)
+        page = browser.get(self.code)
+        assert page.status_code == 200
+        form = {"code": self.code.rpartition("=")[2], "act": "approve" if self.grant else "deny", "days": "30"}
+        assert browser.post("/device/", form).status_code == 200
+
+
+def person_at(monkeypatch: pytest.MonkeyPatch, user: User, *, grant: bool) -> Person:
+    from touchstone_client import device, sdk
+
+    person = Person(user, grant=grant)
+
+    def begun(*given: object, **more: object) -> object:
+        code = begin(*given, **more)
+        person.code = code.verification_uri_complete.partition("//")[2].partition("/")[2].join(["/", ""])
+        return code
+
+    begin, wait = device.begin, device.wait
+    monkeypatch.setattr(sdk.device, "begin", begun)
+    monkeypatch.setattr(sdk.device, "wait", lambda http, code: wait(http, code, sleep=person.sleep))
+    return person
+
+
+def test_login_by_a_code_and_logout_ends_the_token(
+    run: Callable, server: str, paula: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = person_at(monkeypatch, paula, grant=True)
+    done = run("login")
+    assert done.code == 0, done.err
+    assert "enter the code" in done.err
+    assert "as paula (may: read, submit)" in done.err
+    assert len(person.waited) >= 2
+    assert run("whoami").code == 0
+    made = ApiToken.objects.get()
+    out = run("logout")
+    assert "revoked and forgotten" in out.err
+    made.refresh_from_db()
+    assert made.revoked_at is not None
+    assert run("whoami").code == 4
+
+
+def test_a_login_that_is_refused_makes_nothing(
+    run: Callable, server: str, paula: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person_at(monkeypatch, paula, grant=False)
+    done = run("login")
+    assert done.code == 4
+    assert "refused in the browser" in done.err
+    assert "Run `touchstone login` again" in done.err
+    assert ApiToken.objects.count() == 0
+
+
+def test_a_token_that_is_known_no_more_is_forgotten_all_the_same(run: Callable, server: str, paula: User) -> None:
+    config.store(url=server, token=token_for(paula), by_login=True)
+    ApiToken.objects.update(revoked_at="2026-01-01T00:00:00Z")
+    assert run("logout").code == 0
+    assert config.resolve().token == ""
 
 
 def test_without_a_login_the_next_step_is_told(run: Callable, server: str) -> None:
@@ -74,7 +151,8 @@ def test_a_revoked_token_is_told_apart(run: Callable, as_user: Callable[[User], 
 
 def test_a_missing_scope_is_named(run: Callable, server: str, paula: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_TOKEN", token_for(paula, "submit"))
-    done = run("whoami")
+    assert run("whoami").code == 0
+    done = run("submissions")
     assert done.code == 4
     assert "'read'" in done.err
 

@@ -11,6 +11,7 @@ from django.db import connection
 
 from runners.contract import Verdict
 from tests.factories.server import user_make
+from tests.unit.api.api_helpers import token_for
 from touchstone.accounts.models import User
 from touchstone.submissions.models import Submission
 
@@ -98,14 +99,14 @@ def test_one_part_without_a_stream_is_that_part(run: Callable, made: str, score:
     assert run("logs", made, "-f", "--part", "run").out == "one\n"
 
 
-def test_queues_and_nodes(run: Callable, made: str, score: Callable, as_user: Callable) -> None:
+def test_queues_and_nodes(run: Callable, made: str, score: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     score(made)
     assert run("queues").rows[0]["queue"] == "cpu"
     assert run("queues", "--json").json["queues"][0]["waiting"] == 0
     refused = run("nodes")
     assert refused.code == 4
-    assert "staff" in refused.err
-    as_user(user_make(is_staff=True))
+    assert "'admin'" in refused.err
+    monkeypatch.setenv("TOUCHSTONE_TOKEN", token_for(user_make(is_staff=True), "read", "admin"))
     assert run("nodes").rows[0]["name"] == "test-node"
     assert run("nodes", "--json").json["nodes"][0]["runs"] == []
 
@@ -184,3 +185,34 @@ def test_stages_come_in_their_order(run: Callable, made: str, score: Callable) -
     found = run("status", made, "--json").json["submission"]
 
     assert list(found["stages"].items()) == [("predict", 1.5), ("fetch", 0.25), ("a", 2.0)]
+
+
+def test_what_happened_since(run: Callable, made: str, score: Callable) -> None:
+    score(made)
+    recent = run("logs", made, "--since", "1h")
+    assert recent.code == 0
+    assert "scored" in recent.err.lower()
+    later = run("logs", made, "--since", "2999-01-01T00:00")
+    assert "Nothing was logged since 2999-01-01" in later.err
+    assert "scored" not in later.err.lower()
+    assert run("logs", made, "--since", "yesterday").code == 2
+
+
+def test_submissions_of_some_kind(run: Callable, made: str, score: Callable, predictions: Path) -> None:
+    score(made)
+    other = run("submit", "small/now", predictions, "--name", "the second").out.strip()
+    assert [row["id"] for row in run("submissions", "small/now").rows] == [other, made]
+    assert [row["id"] for row in run("submissions", "--status", "scored").rows] == [made]
+    (row,) = run("submissions", "small", "--status", "open").rows
+    assert (row["id"], row["name"]) == (other, "the second")
+    assert run("submissions", "small/later").rows == []
+    assert run("submissions", "--kind", "model").rows == []
+    assert len(run("submissions", "--limit", "1").rows) == 1
+
+
+def test_some_rows_of_a_leaderboard(run: Callable, made: str, score: Callable) -> None:
+    score(made)
+    for options, count in ((["--kind", "predictions"], 1), (["--kind", "model"], 0), (["--who", "baselines"], 0)):
+        assert len(run("leaderboard", "small", *options).rows) == count, options
+    assert run("leaderboard", "small", "--who", "nobody").code == 1
+    assert run("leaderboard", "small", "--csv", "--kind", "model").code == 2

@@ -197,14 +197,16 @@ def test_a_kind_that_is_not_taken_is_not_sent(run: Callable, as_paula: User, tmp
     ],
 )
 def test_the_ending_tells_the_kind(tmp_path: Path, name: str, kind: str) -> None:
-    from touchstone_client.cli.submit import _kind
+    from touchstone_client.artifact import artifact_of
 
     path = tmp_path / name
     path.write_bytes(b"x")
-    assert _kind(path, kind="", image="") == kind
-    assert _kind(path, kind="code", image="") == "code"
-    assert _kind(tmp_path, kind="", image="") == "code"
-    assert _kind(None, kind="", image="python:3") == "container"
+    assert artifact_of(str(path)).kind == kind
+    assert artifact_of(str(path), kind="code").kind == "code"
+    assert artifact_of(str(tmp_path)).kind == "code"
+    assert artifact_of("", image="python:3").kind == "container"
+    assert artifact_of("python:3").kind == "container"
+    assert artifact_of("https://model.example.org/v2").kind == "endpoint"
 
 
 def test_an_ending_that_tells_nothing(run: Callable, as_paula: User, tmp_path: Path) -> None:

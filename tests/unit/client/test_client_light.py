@@ -42,6 +42,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert modules & set(HEAVY) == set()
 
 
+def test_the_version_imports_next_to_nothing() -> None:
+    probe = (
+        "import sys, json; before = set(sys.modules); sys.argv = ['touchstone', '--version']\n"
+        "from touchstone_client.start import main\nmain()\nprint(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    said, listed = _run(probe).splitlines()
+    assert said.startswith("touchstone ")
+    loaded = set(json.loads(listed))
+    assert loaded <= {"touchstone_client", "touchstone_client.start", "touchstone_client.version", "typing"} | {
+        name for name in loaded if name.partition(".")[0] in sys.stdlib_module_names
+    }
+    assert len(loaded) < 30, loaded
+
+
 def test_usage_error_imports_nothing_heavy() -> None:
     code, modules = _loaded("leaderboard", "a/b/c", "--csv", "--json")
     assert code == 2

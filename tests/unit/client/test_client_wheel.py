@@ -1,4 +1,4 @@
-"""The wheel stands alone: it carries the shared modules, nothing of a node, and works without the repository."""
+"""The wheel stands alone: it carries checks and judge, nothing of a node, and works without the repository."""
 
 from __future__ import annotations
 
@@ -65,10 +65,12 @@ def _alone(wheel: Path, *arguments: object, blocked: str) -> subprocess.Complete
 def test_what_is_in_it(wheel: Path) -> None:
     names = {path.relative_to(wheel).as_posix() for path in wheel.rglob("*") if path.is_file()}
     assert {"touchstone_client/cli/__init__.py", "runners/spec/catalogue.json", "runners/contract.py"} <= names
-    shared = {name.split("/")[1] for name in names if name.startswith("runners/")}
-    assert shared == {"__init__.py", "attributes.py", "contract.py", "errors.py", "spec", "data"}
+    shared = {name.removeprefix("runners/") for name in names if name.startswith("runners/")}
+    assert {"judge/run.py", "intake/code.py", "engines/docker.py", "channel/bridge.c"} <= shared
+    assert not [name for name in shared if name.startswith("node/") or name == "worker.py" or "slurm" in name]
+    assert {"touchstone_client/templates/common/main.py", "touchstone_client/templates/container/Dockerfile"} <= names
     entry = next(wheel.glob("*.dist-info")) / "entry_points.txt"
-    assert "touchstone = touchstone_client.cli:main" in entry.read_text()
+    assert "touchstone = touchstone_client.start:main" in entry.read_text()
 
 
 HEAVY = "torch,django,celery,touchstone,pandas,scipy,sklearn,onnx"

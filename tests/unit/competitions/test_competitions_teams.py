@@ -14,8 +14,9 @@ from tests.factories.server import competition_make, participation_make, phase_o
 from touchstone.accounts.leaving import account_delete, export_archive
 from touchstone.audit.models import AuditEntry
 from touchstone.competitions import teams
-from touchstone.competitions.invitations import invitation_accept
-from touchstone.competitions.models import Competition, Member, Participation, Phase
+from touchstone.competitions.invitations import invitation_accept, invitation_create
+from touchstone.competitions.models import Competition, Invitation, Member, Participation, Phase
+from touchstone.competitions.participants import participation_remove
 from touchstone.competitions.selectors import competition_get, competition_visible, participation_get
 from touchstone.competitions.services import participation_invite, participation_join
 from touchstone.core.clock import now
@@ -240,3 +241,59 @@ def test_joining_heals_a_participation_without_its_member() -> None:
     Member.objects.all().delete()
     assert participation_join(competition=team.competition, user=team.user, accept_terms=True) == team
     assert team.members.get().user == team.user
+
+
+def _open_invitations(team: Participation) -> list[Invitation]:
+    return teams.invitations_open(participation=team)
+
+
+def test_open_invitations_end_with_who_sent_them() -> None:
+    team, member = pair(arena(members=5))
+    founder = team.user
+    _made, secret = teams.team_invite(participation=team, by=founder)
+    teams.team_hand_over(participation=team, to=member.user, by=founder)
+    team.refresh_from_db()
+    teams.team_invite(participation=team, by=member.user)
+    assert len(_open_invitations(team)) == 2
+
+    teams.team_leave(participation=team, user=founder)
+
+    assert [row.invited_by for row in _open_invitations(team)] == [member.user]
+    with pytest.raises(NotFound):
+        invitation_accept(secret=secret, user=user_make(), accept_terms=True)
+    assert AuditEntry.objects.filter(act="invitation.revoke").count() == 1
+    participation_remove(participation=team, by=team.competition.owner, reason="cheated")
+    assert _open_invitations(team) == []
+
+
+def test_an_organiser_who_deletes_their_account_leaves_no_open_door() -> None:
+    competition = arena()
+    helper = user_make()
+    competition.organisers.add(helper)
+    role = Invitation.Role.PARTICIPANT.value
+    _made, theirs = invitation_create(competition=competition, role=role, by=helper)
+    _made, kept = invitation_create(competition=competition, role=role, by=competition.owner)
+
+    account_delete(user=helper)
+
+    with pytest.raises(NotFound):
+        invitation_accept(secret=theirs, user=user_make(), accept_terms=True)
+    assert invitation_accept(secret=kept, user=user_make(), accept_terms=True) is not None
+
+
+def test_who_was_removed_reads_why_and_nothing_else_of_a_private_competition() -> None:
+    private, public = arena(visibility="private"), arena(visibility="public")
+    domain = arena(visibility="private", access={"email_domains": ["example.org"]})
+    rows = {competition.slug: participation_make(competition) for competition in (private, public, domain)}
+    for row in rows.values():
+        assert row.competition in competition_visible(user=row.user)
+        participation_remove(participation=row, by=row.competition.owner, reason="shared an account")
+
+    for competition in (private, domain):
+        user = rows[competition.slug].user
+        assert competition not in competition_visible(user=user)
+        with pytest.raises(NotAllowed, match="shared an account"):
+            competition_get(user=user, slug=competition.slug)
+    assert competition_get(user=rows[public.slug].user, slug=public.slug) == public
+    private.organisers.add(rows[private.slug].user)
+    assert competition_get(user=rows[private.slug].user, slug=private.slug) == private

@@ -12,9 +12,9 @@ from scripts.stack import ROOT
 
 _DOCKER = ROOT / "docker"
 _COMPOSE = sorted(_DOCKER.glob("compose*.yml"))
-_READ = re.compile(r"""env(?:iron)?(?:\.(?:str|int|float|bool|list|db_url|get))?[(\[]\s*"([A-Z_]+)\"""")
-_NODE_READ = re.compile(r"""(?:environ(?:\.get)?[(\[]|_number\(environ, |setting\()"(TOUCHSTONE_[A-Z_]+)\"""")
-_NAME = re.compile(r"`((?:TOUCHSTONE|COMPOSE)_[A-Z_]+|DATABASE_URL|DJANGO_SETTINGS_MODULE)`")
+_READ = re.compile(r"""env(?:iron)?(?:\.(?:str|int|float|bool|list|db_url|get))?[(\[]\s*"([A-Z0-9_]+)\"""")
+_NODE_READ = re.compile(r"""(?:environ(?:\.get)?[(\[]|_number\(environ, |setting\()"(TOUCHSTONE_[A-Z0-9_]+)\"""")
+_NAME = re.compile(r"`((?:TOUCHSTONE|COMPOSE)_[A-Z0-9_]+|DATABASE_URL|DJANGO_SETTINGS_MODULE)`")
 #: Read by the server, and not an operator's to set under Compose.
 _NOT_PASSED = {
     "TOUCHSTONE_VAR": "for one machine; the image has a place for what stands there",
@@ -61,7 +61,7 @@ def _node_reads() -> set[str]:
 
 
 def _variables(files: list[Path]) -> set[str]:
-    return _matches(re.compile(r"\$\{([A-Z_]+)"), files)
+    return _matches(re.compile(r"\$\{([A-Z0-9_]+)"), files)
 
 
 def _told() -> set[str]:
@@ -91,7 +91,7 @@ def test_the_guide_tells_every_setting() -> None:
 def test_the_guide_tells_no_setting_that_is_not_there() -> None:
     deploys = sorted(_DOCKER.glob("*.py"))
     there = _server_reads() | _node_reads() | _variables(_COMPOSE) | _passed("web")
-    there |= _matches(re.compile(r"\b((?:TOUCHSTONE|COMPOSE)_[A-Z_]+)\b"), deploys)
+    there |= _matches(re.compile(r"\b((?:TOUCHSTONE|COMPOSE)_[A-Z0-9_]+)\b"), deploys)
 
     assert _told() - there == set()
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.factories.in_process import run_everything
 from tests.factories.server import bundle_folder, competition_make, participation_make, user_make
 from touchstone.accounts.models import User
 from touchstone.audit.models import AuditEntry
-from touchstone.competitions.models import Competition, Participation
+from touchstone.competitions.models import Competition, DataSplit, Participation
 from touchstone.competitions.services import competition_import
+from touchstone.core import tasks
+from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, UserError
-from touchstone.drafts.models import Rehearsal
+from touchstone.drafts import rehearsing
+from touchstone.drafts.models import Preparation, Rehearsal
 from touchstone.drafts.rehearsal_rules import best_of, chance_of, checks_of, verdict_of
-from touchstone.drafts.rehearsals import check_report, competition_open, rehearse
+from touchstone.drafts.rehearsals import check_report, competition_open
+from touchstone.drafts.rehearsing import rehearsal_prepare, rehearse
 from touchstone.evaluations.models import Result, Run, RunStatus
 from touchstone.leaderboards.models import LeaderboardEntry
 from touchstone.submissions.models import Submission
@@ -40,11 +46,15 @@ def test_the_truth_wins_guesses_do_not_and_a_bad_file_is_refused(tmp_path) -> No
     person = participation_make(made)
 
     rehearse(competition=made, user=made.owner)
+    preparing = check_report(competition=made)
+    rehearsal_prepare(competition_id=made.pk)
+    rehearsal_prepare(competition_id=made.pk)  # a doubled message
     waiting = check_report(competition=made)
     runs = run_everything(tmp_path / "runs")
     report = check_report(competition=made)
 
-    assert waiting.state == "running"
+    assert (preparing.state, preparing.preparing, preparing.phases[0].items) == ("running", True, [])
+    assert (waiting.state, waiting.preparing, len(waiting.phases[0].items)) == ("running", False, 4)
     (phase,) = report.phases
     items = {item.kind: item for item in phase.items}
     assert {kind: (item.status, item.verdict) for kind, item in items.items()} == {
@@ -117,12 +127,17 @@ def test_an_earlier_version_that_was_checked_is_told() -> None:
 def test_it_is_checked_again_and_anew_for_a_new_version(tmp_path) -> None:
     made = competition(tmp_path)
     rehearse(competition=made, user=made.owner)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict):  # it is being prepared
+        rehearse(competition=made, user=made.owner)
+    rehearsal_prepare(competition_id=made.pk)
+    with pytest.raises(Conflict):  # its submissions are in the queue
         rehearse(competition=made, user=made.owner)
     Run.objects.update(status=RunStatus.CANCELLED)
     assert check_report(competition=made).state == "failed"
 
     rehearse(competition=made, user=made.owner)
+    assert check_report(competition=made).phases[0].items == []
+    rehearsal_prepare(competition_id=made.pk)
     sent = Rehearsal.objects.count()
     folder = tmp_path / "tiny"
     text = (folder / "competition.yml").read_text().replace('"later"', '"sooner"')
@@ -136,6 +151,64 @@ def test_it_is_checked_again_and_anew_for_a_new_version(tmp_path) -> None:
     assert report.state == "none"
     with pytest.raises(NotAllowed):
         rehearse(competition=made, user=user_make())
+
+
+@pytest.mark.django_db
+def test_labels_that_cannot_be_read_are_told_and_the_check_may_be_run_again(tmp_path) -> None:
+    made = competition(tmp_path)
+    DataSplit.objects.filter(competition=made, name="test").update(files=[])
+    rehearse(competition=made, user=made.owner)
+
+    rehearsal_prepare(competition_id=made.pk)
+    report = check_report(competition=made)
+
+    assert report.state == "failed"
+    assert "No submission could be made up for the phase later" in report.message
+    assert report.hint == "Check that its split has labels for every item."
+    assert not Submission.everything.exists()
+    assert rehearse(competition=made, user=made.owner).attempts == 0
+
+
+@pytest.mark.django_db
+def test_nothing_is_sent_for_a_version_that_was_replaced_meanwhile(tmp_path, monkeypatch) -> None:
+    made = competition(tmp_path)
+    rehearse(competition=made, user=made.owner)
+    make = rehearsing._made
+
+    def slowly(found: Competition):
+        Competition.objects.update(version=2)
+        return make(found)
+
+    monkeypatch.setattr(rehearsing, "_made", slowly)
+    rehearsal_prepare(competition_id=made.pk)
+
+    assert Preparation.objects.get().message == "The competition was changed while its check was prepared."
+    assert not Submission.everything.exists()
+    made.refresh_from_db()
+    assert check_report(competition=made).state == "none"
+    assert rehearse(competition=made, user=made.owner).version == 2
+
+
+@pytest.mark.django_db
+def test_a_lost_message_is_sent_again_and_a_job_that_dies_is_given_up(
+    tmp_path, monkeypatch, django_capture_on_commit_callbacks
+) -> None:
+    sent: list[tuple[str, ...]] = []
+    monkeypatch.setattr(tasks, "_send", lambda name, args, **_options: sent.append((name, *args)))
+    made = competition(tmp_path)
+    rehearse(competition=made, user=made.owner)
+    assert rehearsing.rehearsals_sweep() == 0  # it was asked for just now
+    Preparation.objects.update(wanted_at=now() - timedelta(minutes=5))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert rehearsing.rehearsals_sweep() == 1
+    assert sent == [("touchstone.check_prepare", str(made.pk))]
+    past = now() - timedelta(seconds=1)
+    Preparation.objects.update(state="running", lease_until=past, attempts=3)
+
+    rehearsal_prepare(competition_id=made.pk)  # not a fourth time
+    assert rehearsing.rehearsals_sweep() == 0
+    report = check_report(competition=made)
+    assert (report.state, "ended three times" in report.message) == ("failed", True)
 
 
 def result(metric: str = "performance.accuracy", value: float | None = 1.0, **fields: object) -> Result:

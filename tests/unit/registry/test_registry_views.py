@@ -76,6 +76,13 @@ def test_ones_own_names_are_granted_and_nobody_elses(alice: Participation) -> No
     assert granted(ask("alice", secret(alice.user), *scopes)) == {"tiny/alice/model": ["pull", "push"]}
 
 
+def test_a_token_for_one_competition_pushes_to_no_other(alice: Participation) -> None:
+    competition_make(slug="other")
+    name = "repository:tiny/alice/model:pull,push"
+    assert granted(ask("alice", secret(alice.user, "submit:tiny"), name)) == {"tiny/alice/model": ["pull", "push"]}
+    assert granted(ask("alice", secret(alice.user, "submit:other"), name)) == {}
+
+
 def test_scopes_of_other_kinds_grant_nothing(alice: Participation) -> None:
     asked = ("registry:catalog:*", "repository:tiny/alice/model:*", "nonsense", "repository:tiny/alice/model:", "")
 

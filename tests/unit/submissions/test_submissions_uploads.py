@@ -15,7 +15,14 @@ from touchstone.core.errors import Conflict, NotAllowed, NotFound, QuotaExceeded
 from touchstone.core.storage import BlobInfo, blob_exists, blob_open
 from touchstone.submissions.models import Upload
 from touchstone.submissions.services import submission_create, upload_complete, upload_create, upload_part_put
-from touchstone.submissions.uploads import MAX_SIZE, parts_missing, upload_get, upload_live, uploads_expire
+from touchstone.submissions.uploads import (
+    MAX_SIZE,
+    parts_missing,
+    upload_cancel,
+    upload_get,
+    upload_live,
+    uploads_expire,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -204,3 +211,29 @@ def test_submission_from_an_upload() -> None:
     foreign = begun()
     with pytest.raises(NotAllowed):
         submission_create(user=user, phase=phase, kind="predictions", upload=foreign)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_given_up_goes_at_once() -> None:
+    upload = begun()
+    upload_part_put(upload=upload, number=1, data=part(1))
+    assert default_storage.exists(f"uploads/{upload.pk}/1")
+
+    upload_cancel(upload=upload)
+
+    assert not Upload.objects.exists()
+    assert not default_storage.exists(f"uploads/{upload.pk}/1")
+    with pytest.raises(NotFound):
+        upload_cancel(upload=upload)
+    with pytest.raises(NotFound):  # a part that was on its way
+        upload_part_put(upload=upload, number=2, data=part(2))
+    assert not default_storage.exists(f"uploads/{upload.pk}/2")
+
+
+def test_a_complete_upload_is_not_given_up() -> None:
+    upload = filled(begun())
+    upload_complete(upload=upload)
+
+    with pytest.raises(Conflict, match="complete"):
+        upload_cancel(upload=upload)
+    assert blob_exists(sha256=upload.sha256)

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from tests.factories.walking import (
+    ACT,
     EVERYBODY,
     INSIDERS,
     NOBODY,
@@ -39,8 +40,19 @@ WALK = {
     "/login/": OUT,
     "/account/": SIGNED_IN,
     "/account/tokens/999/revoke/": "login - - - - - -",
-    "/account/export.zip": SIGNED_IN,
+    "/account/webhooks/": SIGNED_IN,
+    f"/webhooks/{UNKNOWN}/": "login - - - - - -",
+    f"/webhooks/{UNKNOWN}/delete/": "login - - - - - -",
+    f"/webhooks/{UNKNOWN}/ping/": "login 405 405 405 405 405 405",
+    f"/webhooks/{UNKNOWN}/messages/{UNKNOWN}/again/": "login 405 405 405 405 405 405",
+    "/account/export.zip": AGAIN,
+    "/account/credentials/": SIGNED_IN,
+    "/account/credentials/none/delete/": "login - - - - - -",
+    "/account/trusted-publishers/": SIGNED_IN,
+    f"/account/trusted-publishers/{UNKNOWN}/remove/": "login - - - - - -",
+    "/device/": SIGNED_IN,
     "/account/delete/": AGAIN,
+    "/language/": ACT,
     "/email/": SIGNED_IN,
     "/2fa/": SIGNED_IN,
     "/2fa/totp/activate/": AGAIN,
@@ -107,6 +119,9 @@ WALK = {
     "/c/open-one/manage/open/": "login 405 405 405 405 405 405",
     "/c/open-one/manage/export/": ORGANISERS,
     "/c/open-one/manage/export/bundle.zip": ORGANISERS,
+    "/c/open-one/manage/export/everything/": "login 405 405 405 405 405 405",
+    f"/c/open-one/manage/export/{UNKNOWN}/everything.zip": "login - - - - - -",
+    "/c/open-one/manage/webhooks/": ORGANISERS,
     "/c/open-one/manage/reports/": ORGANISERS,
     "/c/open-one/report/main/": EVERYBODY,
     "/c/open-one/report/none.pdf": NOBODY,
@@ -157,6 +172,10 @@ WALK = {
     "/drafts/{draft}/people/": WRITER,
     "/drafts/{draft}/review/": WRITER,
     "/drafts/{draft}/delete/": WRITER,
+    "/drafts/{draft}/preview/": WRITER,
+    "/drafts/{draft}/preview/data/": WRITER,
+    "/drafts/{draft}/preview/leaderboard/": WRITER,
+    "/drafts/{draft}/preview/p-none/": "login - - - - - -",
     f"/drafts/{{draft}}/image/{'0' * 64}": "login - - - - - -",
     "/drafts/{draft}/about/merge/": "login 405 405 405 405 405 405",
     "/drafts/{draft}/about/undo/": "login 405 405 405 405 405 405",
@@ -229,7 +248,7 @@ def test_what_one_may_not_see_is_answered_as_what_is_not_there(world) -> None:
 
 
 #: Acts for oneself.
-FREE = {"/drafts/", "/markdown/", "/c/open-one/leaderboard/main/main/share/"}
+FREE = {"/drafts/", "/markdown/", "/language/", "/c/open-one/leaderboard/main/main/share/"}
 
 
 def test_acts_are_refused_to_those_who_have_nothing_to_do_with_it(world) -> None:

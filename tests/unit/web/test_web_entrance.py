@@ -20,7 +20,8 @@ from django.test import Client
 from tests.factories.oidc_issuer import CLIENT, SECRET, Issuer, running_issuer
 from tests.factories.server import PASSWORD, user_make
 from touchstone.accounts.models import User
-from touchstone.accounts.services import user_create
+from touchstone.accounts.selectors import token_user
+from touchstone.accounts.services import token_create, user_create
 from touchstone.audit.models import AuditEntry
 from touchstone.config.settings import base
 from touchstone.config.settings.accounts import oidc_settings
@@ -112,13 +113,16 @@ def test_a_mail_server_that_is_away_loses_nothing(mail, monkeypatch) -> None:
 
 
 def test_a_forgotten_password_is_set_anew(mail) -> None:
-    user_create(**GOOD, verified=True)
+    token, raw = token_create(user=user_create(**GOOD, verified=True), name="laptop", scopes=["read"])
     client = Client()
     assert "/password/reset/" in client.get("/login/").content.decode()
     client.post("/password/reset/", {"email": "nina@example.org"})
     page = client.get(link(mail[0].body), follow=True)
+    assert "API tokens end with the old password" in page.content.decode()
+    assert token_user(raw=raw) == token
     client.post(page.request["PATH_INFO"], {"password1": "another-long-one", "password2": "another-long-one"})
 
+    assert token_user(raw=raw) is None
     assert Client().post("/login/", {"login": "nina", "password": GOOD["password"]}).status_code == 422
     assert Client().post("/login/", {"login": "nina", "password": "another-long-one"})["Location"] == "/"
     assert AuditEntry.objects.filter(act="password.set").count() == 1

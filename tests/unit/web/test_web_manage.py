@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from django.core import mail
@@ -248,6 +249,32 @@ def test_mail_goes_to_each_alone(world, client, settings, django_capture_on_comm
     assert {(world.participant.email,), (other.email,)} <= sent
     assert len(mail.outbox) == len(sent)
     assert all(len(message.recipients()) == 1 for message in mail.outbox)
+    row.refresh_from_db()
+    assert row.mailed_at is not None
+
+
+def test_one_refused_address_keeps_no_other_mail_waiting(world, client, settings, monkeypatch) -> None:
+    from touchstone.competitions.announcing import announcement_mail
+
+    settings.TOUCHSTONE_EMAIL_URL = "smtp://localhost"
+    other = another(world).participation.user
+    first, second = sorted((world.participant, other), key=lambda user: user.pk)
+    whole = mail.EmailMessage.send
+
+    def refusing(message, *args, **options) -> int:
+        if message.to == [first.email]:
+            raise SMTPRecipientsRefused({first.email: (550, b"no such user")})
+        return whole(message, *args, **options)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", refusing)
+    form = {"title": "Closing soon", "markdown": "Hurry", "audience": "everybody", "mail": "on"}
+    assert client.post(f"{MANAGE}announcements/", form).status_code == 302
+    row = Announcement.objects.get()
+    announcement_mail(announcement_id=row.pk)
+
+    to = [message.to for message in mail.outbox]
+    assert [second.email] in to
+    assert [first.email] not in to
     row.refresh_from_db()
     assert row.mailed_at is not None
 

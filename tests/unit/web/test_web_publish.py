@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import pytest
@@ -21,6 +22,8 @@ from tests.factories.server import (
 )
 from touchstone.competitions.models import Competition, Phase
 from touchstone.competitions.services import competition_import
+from touchstone.drafts.reading import draft_from_folder
+from touchstone.drafts.rehearsing import rehearsal_prepare
 from touchstone.drafts.services import draft_create
 from touchstone.evaluations.models import Result, RunStatus
 from touchstone.evaluations.state import run_make_current
@@ -66,9 +69,49 @@ def test_a_draft_is_looked_over_and_published(tmp_path, client) -> None:
     assert "Better has a new version: 2." in text_of(done)
 
 
-def test_a_new_one_goes_on_to_the_check(tmp_path, client) -> None:
-    from touchstone.drafts.reading import draft_from_folder
+def test_the_review_says_values_as_people_read_them(tmp_path, client) -> None:
+    changes = {
+        "metrics": [{"use": "performance.accuracy"}, {"use": "fairness.accuracy_difference", "attribute": "sex"}],
+        "attributes": {"sex": {"privileged": "men", "unprivileged": ["women"]}},
+        "leaderboards": [{"slug": "main", "title": "Main", "rank_by": "performance.accuracy",
+                          "columns": ["fairness.accuracy_difference[sex]"],
+                          "gates": ["abs(fairness.accuracy_difference[sex]) <= 0.1"]}],
+        "submission": {"kinds": ["predictions"], "size": "512MiB", "resources": {"time": "90s", "memory": "2GiB"}},
+        "phases": [
+            {"slug": "open", "split": "test", "opens": "2026-01-01T00:00+01:00", "closes": "2026-06-01T12:00Z",
+             "limits": {"per_day": 5, "total": 2000}, "feedback": "rounded"},
+            {"slug": "last", "split": "test", "opens": "2026-06-02T00:00Z",
+             "finalists": {"phase": "open", "choose": 2}},
+        ],
+    }  # fmt: skip
+    owner = user_make()
+    draft = draft_create(user=owner, title="x")
+    folder = bundle_folder(tmp_path, rows=8)
+    spec = json.loads((folder / "competition.yml").read_text()) | changes
+    (folder / "competition.yml").write_text(json.dumps(spec))
+    draft_from_folder(draft=draft, user=owner, folder=folder)
+    client.force_login(owner)
+    page = f"/drafts/{draft.pk}/review/"
 
+    told = text_of(client.get(page))
+    section = draft.sections.get(name="phases")
+    section.body["phases"][0]["opens"] = "someday"
+    section.save()
+    unsound = text_of(client.get(page))
+
+    for text in (
+        "Accuracy; ", "(sex)", "ranked by Accuracy", "up to 512 MiB", "1 min 30 s", "2 GiB", "two classes",
+        "2025-12-31 23:00 UTC to 2026-06-01 12:00 UTC", "5 a day", "2 000 in all", "scored on test",
+        "takes finalists of open, 2 of each participant", "Rounded scores", "without its sign ≤ 0.1",
+    ):  # fmt: skip
+        assert text in told, text
+    for raw in ("performance.accuracy", "512MiB", "90s", "T00:00", "feedback: rounded"):
+        assert raw not in told, raw
+    assert "not complete yet" in unsound
+    assert "someday" in unsound
+
+
+def test_a_new_one_goes_on_to_the_check(tmp_path, client) -> None:
     owner = user_make()
     draft = draft_create(user=owner, title="x")
     draft_from_folder(draft=draft, user=owner, folder=bundle_folder(tmp_path, rows=8))
@@ -90,6 +133,8 @@ def test_the_check_is_started_followed_and_the_competition_opened(tmp_path, clie
     before = text_of(client.get(page))
     started = client.post(f"{page}start/")
     twice = client.post(f"{page}start/")
+    preparing = text_of(client.get(page, headers={"HX-Request": "true"}))
+    rehearsal_prepare(competition_id=competition.pk)
     running = client.get(page, headers={"HX-Request": "true"}).content.decode()
     run_everything(tmp_path / "runs")
     after = client.get(page).content.decode()
@@ -97,6 +142,8 @@ def test_the_check_is_started_followed_and_the_competition_opened(tmp_path, clie
 
     assert "was not checked yet" in before
     assert (started.status_code, twice.status_code) == (302, 409)
+    assert "Preparing the made-up submissions" in preparing
+    assert "0 of 4 made-up submissions have ended." in running
     assert 'hx-trigger="every 3s"' in running
     assert "<html" not in running
     assert "every 3s" not in after

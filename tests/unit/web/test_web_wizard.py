@@ -147,6 +147,30 @@ def test_a_picture_is_stored_shown_and_removed(writer, draft) -> None:
     assert _body(draft, "about")["image"] == ""
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_loses_where_it_was_taken_and_is_turned_as_the_camera_says(writer, draft, kind: str) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Cam-Maker"  # to be turned by a quarter; who made the camera
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})
+    file = io.BytesIO()
+    Image.new("RGB", (160, 80), "navy").save(file, kind, exif=exif, comment="Taken-At-Home")
+    assert b"Cam-Maker" in file.getvalue()
+    file.seek(0)
+    file.name = "cat.jpg"
+    client = _client(writer)
+
+    assert _save(client, draft, "about", 1, title="T", image=file).status_code == 302
+
+    shown = client.get(f"/drafts/{draft.pk}/image/{_body(draft, 'about')['image']}")
+    stored = b"".join(shown.streaming_content)
+    assert b"Cam-Maker" not in stored
+    assert b"Taken-At-Home" not in stored
+    with Image.open(io.BytesIO(stored)) as picture:
+        assert (picture.format, picture.size, dict(picture.getexif())) == (kind, (80, 160), {})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"GIF89a" + b"0" * 90, "no whole image"), (b"\x89PNG\r\n\x1a\n123", "no whole image"), (None, "at least 64")],

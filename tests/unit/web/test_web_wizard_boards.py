@@ -4,12 +4,14 @@ import re
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
+from tests.factories.wizard import client, owner, section_put, step_url
 from touchstone.accounts.models import User
 from touchstone.drafts.models import DataInspection
 from touchstone.drafts.selectors import draft_defects, section_get
-from touchstone.drafts.services import draft_create, section_save
+from touchstone.drafts.services import draft_create
+
+__all__ = ["client", "owner"]
 
 pytestmark = pytest.mark.django_db
 USES = [
@@ -21,31 +23,14 @@ FORM = {"slug": "main", "title": "", "phase": "", "rank_by": A, "entry": "best",
 
 
 @pytest.fixture
-def owner():
-    return User.objects.create_user("ann", "ann@example.org", "x")
-
-
-@pytest.fixture
 def draft(owner):
     made = draft_create(user=owner, title="Loans")
-    _put(made, owner, "metrics", {"metrics": USES})
-    _put(made, owner, "task", {
+    section_put(made, owner, "metrics", {"metrics": USES})
+    section_put(made, owner, "task", {
         "task": {"kind": "binary", "classes": ["no", "yes"], "favourable": "yes"},
         "attributes": {"sex": {"privileged": "male", "unprivileged": ["female"]}},
     })  # fmt: skip
     return made
-
-
-@pytest.fixture
-def client(owner):
-    found = Client()
-    found.force_login(owner)
-    return found
-
-
-def _put(draft, owner, name, body):
-    section = section_get(draft=draft, name=name)
-    section_save(draft=draft, user=owner, name=name, body={**section.body, **body}, version=section.version)
 
 
 def _boards(draft):
@@ -53,7 +38,7 @@ def _boards(draft):
 
 
 def _url(draft, name="boards", *more):
-    return reverse(f"web:draft-{name}", args=[draft.pk, *more])
+    return step_url(draft, name, *more)
 
 
 def _rows(html):
@@ -120,12 +105,12 @@ def test_defects_stand_beside_their_fields(client, draft, owner):
         "slug": "Bad slug", "rank_by": "no.such", "columns": ["gone.key"], "gates": ["nonsense", "gone.gate > 1"],
         "utility": {"performance.log_loss": {"weight": 1}},
     }  # fmt: skip
-    _put(draft, owner, "boards", {"leaderboards": [board]})
+    section_put(draft, owner, "boards", {"leaderboards": [board]})
     defects = draft_defects(draft=draft)["boards"]
     assert {defect.where for defect in defects} >= {"leaderboards[0].slug"}
     page = client.get(_url(draft, "board-edit", 0)).content.decode()
     assert 'id="f-leaderboards-0-slug-error"' in page
-    _put(draft, owner, "boards", {"leaderboards": [{**board, "slug": "good"}]})
+    section_put(draft, owner, "boards", {"leaderboards": [{**board, "slug": "good"}]})
     page = client.get(_url(draft, "board-edit", 0)).content.decode()
     for where in ("rank-by", "columns", "gates-0", "gates-1", "utility-performance-log-loss"):
         assert f'id="f-leaderboards-0-{where}-error"' in page
@@ -152,7 +137,7 @@ def test_the_preview_follows_what_is_typed(client, draft):
 
 
 def test_groups_of_the_data_are_offered(client, draft, owner):
-    _put(draft, owner, "metrics", {"metrics": [{"use": "fairness.selection_rate", "attribute": "sex"}]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": "fairness.selection_rate", "attribute": "sex"}]})
     page = client.get(_url(draft, "board-add")).content.decode()
     assert 'value="fairness.selection_rate[sex=female]"' in page
     found = {"splits": {"test": {"attributes": {"sex": {"values": [["other", 9]]}}}}}
@@ -172,7 +157,7 @@ def test_weights_move_ranks_and_tell_how_far_they_can_go(client, draft):
 
 
 def test_moved_and_removed(client, draft, owner):
-    _put(draft, owner, "boards", {"leaderboards": [{"slug": "a", "rank_by": A}, {"slug": "b", "rank_by": A}, 7]})
+    section_put(draft, owner, "boards", {"leaderboards": [{"slug": "a", "rank_by": A}, {"slug": "b", "rank_by": A}, 7]})
     assert client.get(_url(draft)).status_code == 200
     version = section_get(draft=draft, name="boards").version
     client.post(_url(draft), {"version": version, "act": "remove-2"})

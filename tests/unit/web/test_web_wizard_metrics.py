@@ -7,44 +7,30 @@ from django.test import Client
 from django.urls import reverse
 
 from runners.spec.catalogue_file import catalogue
+from tests.factories.wizard import client, owner, section_put, step_url
 from touchstone.accounts.models import User
 from touchstone.drafts.metric_parameters import Choices
 from touchstone.drafts.models import DataInspection
 from touchstone.drafts.selectors import draft_defects, section_get
-from touchstone.drafts.services import draft_create, section_save
+from touchstone.drafts.services import draft_create
 from touchstone.web.metric_forms import MetricForm
 from touchstone.web.parameter_texts import help_text
+
+__all__ = ["client", "owner"]
 
 pytestmark = pytest.mark.django_db
 METRICS = sorted(catalogue()["metrics"])
 
 
 @pytest.fixture
-def owner():
-    return User.objects.create_user("ann", "ann@example.org", "x")
-
-
-@pytest.fixture
 def draft(owner):
     made = draft_create(user=owner, title="Loans")
-    _put(made, owner, "task", {
+    section_put(made, owner, "task", {
         "task": {"kind": "binary", "classes": ["refused", "granted"], "favourable": "granted"},
         "attributes": {"sex": {"privileged": "male", "unprivileged": ["female"]}, "race": {"privileged": "white"}},
     })  # fmt: skip
-    _put(made, owner, "rules", {"submission": {"kinds": ["predictions", "model"], "resources": {"time": "10m"}}})
+    section_put(made, owner, "rules", {"submission": {"kinds": ["predictions", "model"], "resources": {"time": "10m"}}})
     return made
-
-
-@pytest.fixture
-def client(owner):
-    found = Client()
-    found.force_login(owner)
-    return found
-
-
-def _put(draft, owner, name, body):
-    section = section_get(draft=draft, name=name)
-    section_save(draft=draft, user=owner, name=name, body={**section.body, **body}, version=section.version)
 
 
 def _metrics(draft):
@@ -52,7 +38,7 @@ def _metrics(draft):
 
 
 def _url(draft, name="metrics", *more):
-    return reverse(f"web:draft-{name}", args=[draft.pk, *more])
+    return step_url(draft, name, *more)
 
 
 def _fields(html):
@@ -94,11 +80,11 @@ def test_added_as_it_is_shown(client, draft, metric):
 
 
 def test_a_second_use_of_a_metric_gets_a_name(client, draft, owner):
-    _put(draft, owner, "metrics", {"metrics": [{"use": "efficiency.latency"}]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": "efficiency.latency"}]})
     assert 'name="as" value="latency_2"' in client.get(_url(draft, "metric-add", "efficiency.latency")).content.decode()
     shown = _fields(client.get(_url(draft, "metric-add", "fairness.disparate_impact")).content.decode())
     assert (shown["attribute"], shown["as"]) == (["sex"], [""])
-    _put(draft, owner, "metrics", {"metrics": [{"use": "fairness.disparate_impact", "attribute": "sex"}]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": "fairness.disparate_impact", "attribute": "sex"}]})
     shown = _fields(client.get(_url(draft, "metric-add", "fairness.disparate_impact")).content.decode())
     assert (shown["attribute"], shown["as"]) == (["race"], [""])
 
@@ -134,14 +120,16 @@ def test_mistakes_stand_beside_their_field_with_what_was_typed(client, draft):
 
 def test_changed_moved_removed_and_taken_back(client, draft, owner):
     uses = [{"use": "performance.accuracy"}, {"use": "efficiency.latency"}, {"use": "made.up"}]
-    _put(draft, owner, "metrics", {"metrics": uses})
+    section_put(draft, owner, "metrics", {"metrics": uses})
     page = client.get(_url(draft)).content.decode()
     assert "there is no metric named made.up" in page
-    _put(draft, owner, "metrics", {"metrics": [*uses[:2], {**uses[2], "use": "fairness.base_rate", "attribute": "x"}]})
+    section_put(
+        draft, owner, "metrics", {"metrics": [*uses[:2], {**uses[2], "use": "fairness.base_rate", "attribute": "x"}]}
+    )
     assert "id_attribute" in (shown := client.get(_url(draft, "metric-edit", 2)).content.decode())
     assert "attributes has no entry named x" in shown[shown.index('id="id_attribute"') :]
     assert "x (not declared)" in shown
-    _put(draft, owner, "metrics", {"metrics": uses})
+    section_put(draft, owner, "metrics", {"metrics": uses})
     version = section_get(draft=draft, name="metrics").version
     client.post(_url(draft), {"version": version, "act": "up-1"})
     assert [use["use"] for use in _metrics(draft)] == ["efficiency.latency", "performance.accuracy", "made.up"]
@@ -160,7 +148,7 @@ def test_changed_moved_removed_and_taken_back(client, draft, owner):
 
 def test_two_at_once_lose_nothing(client, draft, owner):
     page = _fields(client.get(_url(draft, "metric-add", "performance.f1")).content.decode())
-    _put(draft, owner, "metrics", {"metrics": [{"use": "performance.accuracy"}]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": "performance.accuracy"}]})
     answer = client.post(_url(draft, "metric-add", "performance.f1"), page)
     assert answer.status_code == 409
     assert b"performance.f1" in answer.content
@@ -192,7 +180,7 @@ def test_search(client, draft, query, there, gone):
 
 def test_the_bill(client, draft, owner):
     attack = {"use": "robustness.attack", "attack": "fgsm", "eps": 0.1, "check_items": 0}
-    _put(draft, owner, "metrics", {"metrics": [{"use": "performance.accuracy"}, attack]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": "performance.accuracy"}, attack]})
     html = client.get(_url(draft)).content.decode()
     # Each of 1000 items once for the answers; FGSM asks four times, once with a gradient.
     assert "about 5\u202f000" in html[html.index('id="cost"') :]
@@ -202,12 +190,12 @@ def test_the_bill(client, draft, owner):
     html = client.get(_url(draft) + "?items=10000&ms=100").content.decode()
     assert "That is more than the 10 min that a run may take." in html
     DataInspection.objects.create(draft=draft, report={"splits": {"test": {"n": 20}}}, wanted_at=draft.created_at)
-    _put(draft, owner, "phases", {"phases": [{"slug": "main", "split": "test"}]})
+    section_put(draft, owner, "phases", {"phases": [{"slug": "main", "split": "test"}]})
     assert "the 20 items of the split test" in client.get(_url(draft)).content.decode()
 
 
 def test_page_costs_the_same_queries_for_many_metrics(client, draft, owner, django_assert_max_num_queries):
-    _put(draft, owner, "metrics", {"metrics": [{"use": name, "attribute": "sex"} for name in METRICS]})
+    section_put(draft, owner, "metrics", {"metrics": [{"use": name, "attribute": "sex"} for name in METRICS]})
     client.get(_url(draft))
     with django_assert_max_num_queries(16):
         assert client.get(_url(draft)).status_code == 200

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from touchstone.accounts.models import ApiToken
+from touchstone.accounts.scopes import ADMIN, NAMES, READ, allows
 from touchstone.accounts.selectors import tokens_of
-from touchstone.accounts.services import SCOPES, token_create, token_revoke
+from touchstone.accounts.services import token_create, token_revoke
+from touchstone.api.authentication import ANY
 from touchstone.api.base import ApiView, PageQuery, Strict, page_of
 from touchstone.api.outputs import MeOut, NewTokenOut, TokenPageOut
 from touchstone.api.present import token_dict
 from touchstone.api.schema import operation
 from touchstone.core.addresses import client_address
+from touchstone.core.clock import now
 from touchstone.core.errors import NotAllowed, NotFound
 from touchstone.core.rates import TOKENS, rate_take
 
@@ -22,22 +27,33 @@ class Me(ApiView):
     """Who the caller is."""
 
     tag = "account"
-    scopes = {"GET": "read"}
+    scopes = {"GET": ANY}
 
-    @operation(operation_id="me", summary="Who the token belongs to", responses=MeOut)
+    @operation(
+        operation_id="me",
+        summary="Who the token belongs to",
+        description="Any token may ask. The e-mail address is told to tokens with the scope `read`.",
+        responses=MeOut,
+    )
     def get(self, request: Request) -> Response:
         token = request.auth if isinstance(request.auth, ApiToken) else None
+        held = token.scopes if token else [name for name in NAMES if name != ADMIN or request.user.is_staff]
         return Response(
             MeOut(
                 {
                     "username": request.user.get_username(),
-                    "email": request.user.email,
-                    "scopes": token.scopes if token else list(SCOPES),
+                    "email": request.user.email if allows(held, READ) else "",
+                    "scopes": held,
                     "token": token.name if token else None,
                     "token_expires_at": token.expires_at if token else None,
                 }
             ).data
         )
+
+
+def in_ninety_days() -> datetime:
+    """When a token expires of which nobody says when."""
+    return now() + timedelta(days=90)
 
 
 class Tokens(ApiView):
@@ -50,8 +66,13 @@ class Tokens(ApiView):
         """A new token."""
 
         name = serializers.CharField(max_length=100, help_text="The machine or program that will hold it.")
-        scopes = serializers.ListField(child=serializers.ChoiceField(SCOPES), allow_empty=False)
-        expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+        scopes = serializers.ListField(
+            child=serializers.CharField(max_length=80), allow_empty=False, max_length=20,
+            help_text="read, submit, organise, admin; submit:COMPETITION or organise:COMPETITION for one alone.",
+        )  # fmt: skip
+        expires_at = serializers.DateTimeField(
+            required=False, allow_null=True, default=in_ninety_days, help_text="Default: in 90 days. null: never."
+        )
 
     @operation(operation_id="tokens_list", summary="One's tokens", parameters=[PageQuery], responses=TokenPageOut)
     def get(self, request: Request) -> Response:
@@ -81,7 +102,7 @@ class TokenDetail(ApiView):
     """Ending a token."""
 
     tag = "account"
-    scopes = {"DELETE": "read"}
+    scopes = {"DELETE": ANY}
 
     @operation(
         operation_id="tokens_revoke",

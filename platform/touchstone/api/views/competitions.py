@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from touchstone.api.authentication import PUBLIC
+from touchstone.api.authentication import PUBLIC, token_reach
 from touchstone.api.base import ApiView, MultipartOrJson, PageQuery, Strict, page_of
 from touchstone.api.files import file_answer
 from touchstone.api.outputs import (
@@ -52,6 +52,9 @@ class Competitions(MultipartOrJson):
 
     tag = "competitions"
     scopes = {"GET": PUBLIC, "POST": "organise"}
+    competition_in = {"POST": "inside"}
+    tags = True
+    costly = {"POST"}
 
     class Query(PageQuery):
         """Words to look for."""
@@ -96,7 +99,9 @@ class Competitions(MultipartOrJson):
         given = self.body(request, self.Input)
         replace = given.pop("replace")
         with self._bundle(request, given) as archive:
-            outcome = competition_import(user=request.user, archive=archive, replace=replace)
+            outcome = competition_import(
+                user=request.user, archive=archive, replace=replace, reach=token_reach(request, "organise")
+            )
         slug = outcome.competition.slug
         answer = ImportOut(
             {
@@ -119,7 +124,7 @@ class Competitions(MultipartOrJson):
             )
         if "bundle" in given:
             return cast(BinaryIO, given["bundle"].open("rb"))
-        upload = upload_get(user=request.user, id=given["upload"])
+        upload = upload_get(user=request.user, id=given["upload"], reach=token_reach(request, "organise"))
         if upload.completed_at is None:
             raise Conflict(
                 "The upload is not complete.", "Send the missing parts and complete it.", "upload_incomplete"
@@ -132,6 +137,7 @@ class CompetitionDetail(ApiView):
 
     tag = "competitions"
     scopes = {"GET": PUBLIC}
+    tags = True
 
     @operation(operation_id="competitions_get", summary="A competition in full", responses=CompetitionOut)
     def get(self, request: Request, slug: str) -> Response:
@@ -247,6 +253,7 @@ class CompetitionSubmissions(ApiView):
 
     tag = "submissions"
     scopes = {"GET": "read"}
+    tags = True
 
     @operation(
         operation_id="competitions_submissions",

@@ -21,6 +21,7 @@ from touchstone.api.schema import operation
 from touchstone.competitions.selectors import competition_get
 from touchstone.core.errors import NotAllowed
 from touchstone.leaderboards.exports import csv_lines
+from touchstone.leaderboards.filters import ONLY, WHO, Filters
 from touchstone.leaderboards.models import Leaderboard
 from touchstone.leaderboards.selectors import (
     MAX_LIMIT,
@@ -31,6 +32,7 @@ from touchstone.leaderboards.selectors import (
     leaderboard_get,
     leaderboard_page,
 )
+from touchstone.submissions.models import Submission
 
 #: What is told of a cell: the numbers raw, and the value as the page shows it.
 _CELL = ("text", "value", "low", "high", "n", "state", "reason", "verdict", "doubts")
@@ -67,6 +69,13 @@ class BoardView(ApiView):
         cols = serializers.CharField(
             required=False, default="", allow_blank=True, max_length=4000, help_text="Keys of columns, with commas."
         )
+        kind = serializers.ChoiceField(
+            ["", *Submission.Kind.values], required=False, default="", help_text="Only those."
+        )
+        who = serializers.ChoiceField(WHO, required=False, default="", help_text="Whose entries; empty: everybody's.")
+        only = serializers.ChoiceField(
+            ONLY, required=False, default="", help_text="ranked; or sound: no check speaks against their robustness."
+        )
         after = serializers.CharField(
             required=False, default="", allow_blank=True, max_length=500, help_text="`next` of the page before."
         )
@@ -100,7 +109,8 @@ class BoardView(ApiView):
     def _answer(self, request: Request, board: Leaderboard, query: dict[str, Any]) -> HttpResponseBase:
         if query.pop("format") == "csv":
             return _csv(board, request)
-        page = leaderboard_page(leaderboard=board, user=request.user, **query)
+        filters = Filters(**{name: query.pop(name) for name in ("q", "kind", "who", "only")})
+        page = leaderboard_page(leaderboard=board, user=request.user, filters=filters, **query)
         return Response(_page(page))
 
 

@@ -11,7 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from touchstone.api.base import ApiView, Strict
+from touchstone.api.base import ApiView, PageQuery, Strict, page_of
+from touchstone.api.idempotency import KEY, idempotent
 from touchstone.api.matrix_outputs import MatricesOut, MatrixOut, matrix_dict
 from touchstone.api.schema import operation
 from touchstone.competitions.models import Phase
@@ -33,6 +34,7 @@ class Matrices(ApiView):
 
     tag = "leaderboards"
     scopes = {"GET": "organise", "POST": "organise"}
+    costly = {"POST"}
 
     class Input(Strict):
         """Which submissions, and the attack."""
@@ -46,19 +48,34 @@ class Matrices(ApiView):
             "and the attack's own."
         )
 
-    @operation(operation_id="matrices_list", summary="The latest matrices of a phase", responses=MatricesOut)
+    class Query(PageQuery):
+        """Matrices are large: fewer a page."""
+
+        limit = serializers.IntegerField(required=False, default=_SHOWN, min_value=1, max_value=_SHOWN)
+
+    @operation(
+        operation_id="matrices_list",
+        summary="The matrices of a phase",
+        description="Newest first.",
+        parameters=[Query],
+        responses=MatricesOut,
+    )
     def get(self, request: Request, slug: str, phase: str) -> Response:
-        found = matrices_of(user=request.user, phase=_phase(request, slug, phase))[:_SHOWN]
-        return Response(MatricesOut({"items": [matrix_dict(matrix_view(matrix=matrix)) for matrix in found]}).data)
+        found = matrices_of(user=request.user, phase=_phase(request, slug, phase))
+        rows, following = page_of(found, key="pk", **self.query(request, self.Query))
+        items = [matrix_dict(matrix_view(matrix=matrix)) for matrix in rows]
+        return Response(MatricesOut({"items": items, "next": following}).data)
 
     @operation(
         operation_id="matrices_create",
         summary="Ask for a matrix of transferred examples",
         description="Every submission is shown the examples that are made against every model among them. One run for "
         "each; they reach no leaderboard and no quota, and take the turn of who asks.",
+        parameters=[KEY],
         request=Input,
         responses={201: MatrixOut},
     )
+    @idempotent
     def post(self, request: Request, slug: str, phase: str) -> Response:
         given = self.body(request, self.Input)
         made = matrix_create(user=request.user, phase=_phase(request, slug, phase), **given)

@@ -16,7 +16,8 @@ from touchstone.competitions.exporting import competition_export, export_name
 from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import competition_get, is_organiser
 from touchstone.core.errors import NotFound
-from touchstone.drafts.rehearsals import check_report, competition_open, rehearse
+from touchstone.drafts.rehearsals import check_report, competition_open
+from touchstone.drafts.rehearsing import rehearse
 
 
 class CompetitionExport(ApiView):
@@ -24,6 +25,7 @@ class CompetitionExport(ApiView):
 
     tag = "competitions"
     scopes = {"GET": "organise"}
+    costly = {"GET"}
 
     @operation(
         operation_id="competitions_export",
@@ -45,6 +47,7 @@ class CompetitionCheck(ApiView):
 
     tag = "competitions"
     scopes = {"GET": "organise", "POST": "organise"}
+    costly = {"POST"}
 
     @operation(
         operation_id="competitions_check",

@@ -10,7 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from touchstone.api.base import ApiView, Strict
+from touchstone.api.base import ApiView, PageQuery, Strict, page_of
+from touchstone.api.idempotency import KEY, idempotent
 from touchstone.api.outputs import SubmissionDetailOut
 from touchstone.api.schema import operation
 from touchstone.api.views.submissions import detail
@@ -18,7 +19,14 @@ from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import competition_get, is_organiser
 from touchstone.core.errors import NotAllowed
 from touchstone.evaluations.models import Rerun
-from touchstone.evaluations.rerun_selectors import rerun_get, rerun_progress, scored_before, scored_otherwise
+from touchstone.evaluations.rerun_selectors import (
+    Progress,
+    rerun_get,
+    rerun_progress,
+    reruns_of,
+    scored_before,
+    scored_otherwise,
+)
 from touchstone.evaluations.services import submission_rerun
 from touchstone.submissions.models import Submission
 from touchstone.submissions.searching import SubmissionFilter, submissions_search
@@ -42,18 +50,24 @@ class RerunOut(serializers.Serializer[Any]):
     over = serializers.BooleanField()
 
 
+class RerunPageOut(serializers.Serializer[Any]):
+    items = RerunOut(many=True)
+    next = serializers.CharField(allow_blank=True, help_text="Cursor of the next page; empty at the end.")
+
+
 def _answer(rerun: Rerun) -> Any:
-    progress = rerun_progress(reruns=[rerun])[rerun.pk]
+    return RerunOut(_rerun_dict(rerun, rerun_progress(reruns=[rerun])[rerun.pk])).data
+
+
+def _rerun_dict(rerun: Rerun, progress: Progress) -> dict[str, Any]:
     names = ("total", "waiting", "open", "scored", "failed", "skipped", "over")
-    return RerunOut(
-        {
-            "id": rerun.pk,
-            "competition": rerun.competition.slug,
-            "reason": rerun.reason,
-            "created_at": rerun.created_at,
-            **{name: getattr(progress, name) for name in names},
-        }
-    ).data
+    return {
+        "id": rerun.pk,
+        "competition": rerun.competition.slug,
+        "reason": rerun.reason,
+        "created_at": rerun.created_at,
+        **{name: getattr(progress, name) for name in names},
+    }
 
 
 class SubmissionWithdraw(ApiView):
@@ -86,7 +100,8 @@ class Reruns(ApiView):
     """Having submissions evaluated again."""
 
     tag = "competitions"
-    scopes = {"POST": "organise"}
+    scopes = {"GET": "organise", "POST": "organise"}
+    costly = {"POST"}
 
     class Input(Strict):
         """Exactly one of `submissions`, `phase`, `before_version` and `metric` says which."""
@@ -95,7 +110,10 @@ class Reruns(ApiView):
         submissions = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
         phase = serializers.SlugField(required=False, help_text="All of a phase.")
         before_version = serializers.IntegerField(
-            required=False, min_value=1, help_text="All that were scored by an older version of the competition."
+            required=False,
+            min_value=1,
+            max_value=2**31 - 1,
+            help_text="All that were scored by an older version of the competition.",
         )
         metric = serializers.CharField(
             required=False, max_length=200, help_text="All that were scored before this metric was changed."
@@ -108,13 +126,29 @@ class Reruns(ApiView):
             return attrs
 
     @operation(
+        operation_id="competitions_reruns",
+        summary="What was evaluated again, and how far that is",
+        description="Newest first. For organisers.",
+        parameters=[PageQuery],
+        responses=RerunPageOut,
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        found = reruns_of(competition=_organised(request, slug))
+        rows, following = page_of(found, key="pk", **self.query(request, PageQuery))
+        progress = rerun_progress(reruns=rows)
+        items = [_rerun_dict(row, progress[row.pk]) for row in rows]
+        return Response(RerunPageOut({"items": items, "next": following}).data)
+
+    @operation(
         operation_id="competitions_rerun",
         summary="Evaluate submissions again",
         description="With the seed that they had, at nobody's quota, behind what participants sent. A scored "
         "submission keeps its result until the new run is scored, and for good where that fails.",
+        parameters=[KEY],
         request=Input,
         responses={201: RerunOut},
     )
+    @idempotent
     def post(self, request: Request, slug: str) -> Response:
         competition = _organised(request, slug)
         given = self.body(request, self.Input)

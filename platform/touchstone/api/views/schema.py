@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from touchstone.api.authentication import PUBLIC
 from touchstone.api.base import ApiView
 from touchstone.api.schema import SETTINGS, operation
+from touchstone.core.errors import NotFound as Missing
 
 
 @cache
@@ -46,5 +47,19 @@ class Nowhere(ApiView):
     @operation(exclude=True)
     def get(self, request: Request, rest: str = "") -> Response:
         raise NotFound
+
+    post = put = patch = delete = get
+
+
+class NoSuchVersion(Nowhere):
+    """Below /api/, but in no version that there is."""
+
+    @operation(exclude=True)
+    def get(self, request: Request, rest: str = "") -> Response:
+        raise Missing(
+            "There is no such version of the interface.",
+            "There is one version: /api/v1/. It is described at /api/v1/docs.",
+            "no_such_version",
+        )
 
     post = put = patch = delete = get

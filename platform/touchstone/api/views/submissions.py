@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from touchstone.api.authentication import own_competition, token_provenance, token_reach
 from touchstone.api.base import ApiView, MultipartOrJson, PageQuery, Strict, page_of
 from touchstone.api.outputs import (
     KINDS,
@@ -28,11 +29,22 @@ from touchstone.evaluations.models import Run, RunStatus
 from touchstone.evaluations.selectors import queue_position, run_events, run_log, run_view
 from touchstone.evaluations.services import run_cancel
 from touchstone.evaluations.state import FINAL
+from touchstone.submissions.endpoints import EndpointGiven
 from touchstone.submissions.models import Submission
 from touchstone.submissions.own import finalist_choose, submission_name
-from touchstone.submissions.selectors import submission_get, submissions_of
+from touchstone.submissions.selectors import submission_get, submissions_narrowed, submissions_of
 from touchstone.submissions.services import submission_create
 from touchstone.submissions.uploads import upload_get
+
+
+class EndpointIn(Strict):
+    """An endpoint, and the name of the credential that it asks for."""
+
+    url = serializers.CharField(max_length=500, help_text="https://HOST or https://HOST/PATH, what stands before /v2.")
+    model = serializers.CharField(
+        required=False, allow_blank=True, default="model", max_length=100, help_text="What stands in /v2/models/NAME."
+    )
+    credential = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)
 
 
 class Submissions(MultipartOrJson):
@@ -40,14 +52,19 @@ class Submissions(MultipartOrJson):
 
     tag = "submissions"
     scopes = {"GET": "read", "POST": "submit"}
+    competition_in = {"GET": "query or own", "POST": "body"}
+    tags = True
 
     class Query(PageQuery):
-        """Of one competition, or of all."""
+        """Of one competition, or of all; what is left out narrows nothing."""
 
         competition = serializers.SlugField(required=False, default="", allow_blank=True)
+        phase = serializers.SlugField(required=False, default="", allow_blank=True)
+        kind = serializers.ChoiceField(["", *Submission.Kind.values], required=False, default="")
+        status = serializers.ChoiceField(["", *RunStatus.values], required=False, default="")
 
     class Input(Strict):
-        """A submission: exactly one of `upload`, `file` (in a form) and, for containers, `image`."""
+        """A submission: exactly one of `upload`, `file` (in a form), for containers `image`, and `endpoint`."""
 
         competition = serializers.SlugField()
         phase = serializers.SlugField()
@@ -55,6 +72,7 @@ class Submissions(MultipartOrJson):
         upload = serializers.UUIDField(required=False, allow_null=True, default=None)
         file = serializers.FileField(required=False, allow_null=True, default=None, allow_empty_file=True)
         image = serializers.CharField(required=False, allow_blank=True, default="", max_length=300)
+        endpoint = EndpointIn(required=False, allow_null=True, default=None)
         message = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
         name = serializers.CharField(
             required=False, allow_blank=True, default="", max_length=100,
@@ -66,9 +84,11 @@ class Submissions(MultipartOrJson):
     )
     def get(self, request: Request) -> Response:
         query = self.query(request, self.Query)
-        slug = query.pop("competition")
+        slug = query.pop("competition") or own_competition(request, "read")
         competition = competition_get(user=request.user, slug=slug) if slug else None
-        rows, following = page_of(submissions_of(user=request.user, competition=competition), key="pk", **query)
+        wanted = {name: query.pop(name) for name in ("phase", "kind", "status")}
+        mine = submissions_of(user=request.user, competition=competition)
+        rows, following = page_of(submissions_narrowed(submissions=mine, **wanted), key="pk", **query)
         return Response(SubmissionPageOut({"items": [submission_dict(row) for row in rows], "next": following}).data)
 
     @operation(
@@ -87,13 +107,15 @@ class Submissions(MultipartOrJson):
     def post(self, request: Request) -> Response:
         given = self.body(request, self.Input)
         competition = competition_get(user=request.user, slug=given.pop("competition"))
-        upload = given.pop("upload")
+        upload, endpoint = given.pop("upload"), given.pop("endpoint")
         began = now()
         submission = submission_create(
             user=request.user,
             phase=phase_get(competition=competition, slug=given.pop("phase")),
-            upload=upload_get(user=request.user, id=upload) if upload else None,
+            upload=upload_get(user=request.user, id=upload, reach=token_reach(request, "submit")) if upload else None,
+            endpoint=EndpointGiven(**endpoint) if endpoint else None,
             source="api",
+            provenance=token_provenance(request),
             idempotency_key=request.headers.get("Idempotency-Key", ""),
             **given,
         )
@@ -110,6 +132,7 @@ class SubmissionDetail(ApiView):
 
     tag = "submissions"
     scopes = {"GET": "read", "PATCH": "submit"}
+    tags = True
 
     class Names(Strict):
         """The name that its participant gives it, and their note."""
@@ -121,7 +144,8 @@ class SubmissionDetail(ApiView):
         operation_id="submissions_get", summary="A submission and the state of its run", responses=SubmissionDetailOut
     )
     def get(self, request: Request, submission: uuid.UUID) -> Response:
-        return Response(detail(submission_get(user=request.user, id=submission), request))
+        found = submission_get(user=request.user, id=submission)
+        return Response(detail(found, request), headers=again_in(found.run.status))
 
     @operation(operation_id="submissions_name", summary="Name it", request=Names, responses=SubmissionDetailOut)
     def patch(self, request: Request, submission: uuid.UUID) -> Response:
@@ -183,7 +207,8 @@ class SubmissionEvents(ApiView):
                     "final": run.status in FINAL,
                     "queue_position": queue_position(run=run) if run.status == RunStatus.QUEUED else None,
                 }
-            ).data
+            ).data,
+            headers=again_in(run.status),
         )
 
 
@@ -219,6 +244,7 @@ class SubmissionResults(ApiView):
 
     tag = "submissions"
     scopes = {"GET": "read"}
+    tags = True
 
     @operation(
         operation_id="submissions_results",
@@ -260,6 +286,11 @@ class SubmissionCancel(ApiView):
         found = submission_get(user=request.user, id=submission)
         run_cancel(run=found.run, user=request.user)
         return Response(detail(submission_get(user=request.user, id=submission), request))
+
+
+def again_in(status: str) -> dict[str, str]:
+    """When it is worth asking again about a run; nothing for one that has ended."""
+    return {} if status in FINAL else {"Retry-After": "5" if status == RunStatus.QUEUED else "2"}
 
 
 def detail(submission: Submission, request: Request) -> Any:

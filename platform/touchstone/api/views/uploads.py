@@ -16,13 +16,16 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from touchstone.accounts.scopes import allows
+from touchstone.api.authentication import own_competition, token_reach
 from touchstone.api.base import ApiView, Strict
 from touchstone.api.outputs import PartOut, UploadOut
 from touchstone.api.present import upload_dict
 from touchstone.api.schema import operation
+from touchstone.competitions.selectors import competition_get
 from touchstone.core.errors import TooLarge, UserError
 from touchstone.submissions.services import upload_complete, upload_create, upload_part_put
-from touchstone.submissions.uploads import upload_get, upload_live
+from touchstone.submissions.uploads import upload_cancel, upload_get, upload_live
 
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")
 
@@ -41,6 +44,7 @@ class Uploads(ApiView):
 
     tag = "uploads"
     scopes = {"POST": "submit"}
+    competition_in = {"POST": "body or own"}
 
     class Input(Strict):
         """What will be sent."""
@@ -48,6 +52,10 @@ class Uploads(ApiView):
         name = serializers.CharField(max_length=255, help_text="Shown to people; never used as a path.")
         size = serializers.IntegerField(min_value=1, help_text="Bytes.")
         sha256 = serializers.RegexField(r"^[0-9a-f]{64}\Z", help_text="Of the whole file, lower-case hex.")
+        competition = serializers.SlugField(
+            required=False, default="", allow_blank=True,
+            help_text="What it is for, where the token is limited to competitions; then it is good for nothing else.",
+        )  # fmt: skip
 
     @operation(
         operation_id="uploads_create",
@@ -58,8 +66,12 @@ class Uploads(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = self.body(request, self.Input)
-        found = upload_live(user=request.user, size=given["size"], sha256=given["sha256"])
-        upload = found or upload_create(user=request.user, **given)
+        reach = token_reach(request, "submit")
+        slug = given.pop("competition") or own_competition(request, "submit")
+        found = upload_live(user=request.user, size=given["size"], sha256=given["sha256"], only=slug if reach else "")
+        bound = competition_get(user=request.user, slug=slug) if reach and not found else None
+        larger = bool(reach) and allows(request.auth.scopes, "organise", slug)
+        upload = found or upload_create(user=request.user, competition=bound, may_be_bundle=larger, **given)
         return Response(UploadOut(upload_dict(upload)).data, status=200 if found else 201)
 
 
@@ -67,11 +79,27 @@ class UploadDetail(ApiView):
     """The state of an upload."""
 
     tag = "uploads"
-    scopes = {"GET": "submit"}
+    scopes = {"GET": "submit", "DELETE": "submit"}
 
-    @operation(operation_id="uploads_get", summary="The parts held so far", responses=UploadOut)
+    @operation(
+        operation_id="uploads_get",
+        summary="The parts held so far",
+        description="And, where the site keeps its files on S3-compatible storage, URLs for the next 50 missing parts.",
+        responses=UploadOut,
+    )
     def get(self, request: Request, upload: uuid.UUID) -> Response:
         return Response(UploadOut(upload_dict(upload_get(user=request.user, id=upload))).data)
+
+    @operation(
+        operation_id="uploads_cancel",
+        summary="Give up an unfinished upload",
+        description="What arrived of it is removed at once. A complete one answers 409.",
+        request=None,
+        responses={204: None},
+    )
+    def delete(self, request: Request, upload: uuid.UUID) -> Response:
+        upload_cancel(upload=upload_get(user=request.user, id=upload))
+        return Response(status=204)
 
 
 class UploadPart(ApiView):

@@ -12,6 +12,8 @@ from redis.retry import Retry
 from touchstone.config.logs import logging_config
 from touchstone.config.settings.accounts import mail_settings, oidc_settings
 from touchstone.config.settings.env import FileEnv
+from touchstone.config.settings.files import s3_settings
+from touchstone.config.settings.issuers import issuer_settings
 
 env = FileEnv()
 
@@ -43,7 +45,9 @@ INSTALLED_APPS = [
     "touchstone.leaderboards",
     "touchstone.registry",
     "touchstone.transfers",
+    "touchstone.hooks",
     "touchstone.audit",
+    "touchstone.exports",
     "touchstone.api",
     "touchstone.web",  # before allauth, whose templates it overrides
     "allauth",
@@ -59,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "touchstone.web.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -137,6 +142,10 @@ DEFAULT_FROM_EMAIL = env.str("TOUCHSTONE_EMAIL_FROM", default="Touchstone <norep
 
 # Accounts (django-allauth). Names of people are public here, their addresses are not.
 ACCOUNT_ADAPTER = "touchstone.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "reset_password_from_key": "touchstone.web.entrance_forms.ResetForm",
+    "change_password": "touchstone.web.entrance_forms.ChangeForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if TOUCHSTONE_EMAIL_URL else "none"
@@ -160,16 +169,30 @@ SOCIALACCOUNT_PROVIDERS, _OIDC_ORIGINS = oidc_settings(env.str("TOUCHSTONE_OIDC"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
 
+# Jobs of CI services that may submit without a stored secret; see docs/trusted-publishing.md.
+TOUCHSTONE_OIDC_ISSUERS = issuer_settings(env.str("TOUCHSTONE_OIDC_ISSUERS", default=""))
+
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGE_COOKIE_AGE = int(timedelta(days=365).total_seconds())
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+# Named, so that our words win over those of Django's own parts, wherever these stand among the applications.
+LOCALE_PATHS = [Path(__file__).resolve().parents[2] / "web" / "locale"]
+FORMAT_MODULE_PATH = ["touchstone.web.formats"]  # a decimal point in every language
 USE_I18N = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
+# Files: a folder, or a bucket of S3-compatible storage where one is named. See docs/operating.md.
+_S3, _S3_ORIGINS = s3_settings(env)
+# How long the URL of one part is good for.
+TOUCHSTONE_S3_URL_SECONDS = env.int("TOUCHSTONE_S3_URL_SECONDS", default=3600)
 STORAGES = {
-    "default": {
+    "default": _S3
+    or {
         "BACKEND": "touchstone.core.storage.AtomicFileSystemStorage",
         "OPTIONS": {"location": env.str("TOUCHSTONE_STORAGE", default=str(VAR / "storage"))},
     },
@@ -190,7 +213,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
-        "connect-src": [SELF],
+        "connect-src": [SELF, *_S3_ORIGINS],  # parts of files go straight to the store
         "font-src": [SELF],
         "base-uri": [NONE],
         # A sign-in form ends at the provider: browsers hold its redirect to this rule too.
@@ -208,6 +231,12 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 
 LOGGING = logging_config(json=True)
+
+# Calls to addresses that people name: networks that may be reached though they are not public, and more authorities.
+TOUCHSTONE_OUTBOUND_ALLOW = tuple(env.list("TOUCHSTONE_OUTBOUND_ALLOW", default=[]))
+TOUCHSTONE_OUTBOUND_CA = env.str("TOUCHSTONE_OUTBOUND_CA", default="")
+# Keys that seal credentials and secrets of webhooks, the newest first; see core/sealing.py.
+TOUCHSTONE_CREDENTIAL_KEYS = tuple(env.list("TOUCHSTONE_CREDENTIAL_KEYS", default=[]))
 
 # Uploads arrive by parts; an upload that is not completed in time is dropped.
 TOUCHSTONE_UPLOAD_PART_SIZE = 8 * 2**20

@@ -7,7 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from touchstone.config.settings.base import *  # noqa: F403
 from touchstone.config.settings.base import cache, env
 
-_NEEDED = ("TOUCHSTONE_SECRET_KEY", "DATABASE_URL", "TOUCHSTONE_BROKER_URL", "TOUCHSTONE_STORAGE",
+_files = "TOUCHSTONE_S3_BUCKET" if env.str("TOUCHSTONE_S3_BUCKET", default="") else "TOUCHSTONE_STORAGE"
+_NEEDED = ("TOUCHSTONE_SECRET_KEY", "DATABASE_URL", "TOUCHSTONE_BROKER_URL", _files,
            "TOUCHSTONE_ALLOWED_HOSTS", "TOUCHSTONE_BASE_URL")  # fmt: skip
 _missing = [name for name in _NEEDED if not env.str(name, default="")]
 if _missing:
@@ -34,6 +35,7 @@ TOUCHSTONE_LOCAL_IMAGES = env.bool("TOUCHSTONE_LOCAL_IMAGES", default=False)
 _https = env.str("TOUCHSTONE_BASE_URL").startswith("https://")
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
+LANGUAGE_COOKIE_SECURE = _https
 SECURE_SSL_REDIRECT = env.bool("TOUCHSTONE_SSL_REDIRECT", default=False)
 SECURE_HSTS_SECONDS = env.int("TOUCHSTONE_HSTS_SECONDS", default=31_536_000 if _https else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False

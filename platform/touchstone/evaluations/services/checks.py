@@ -19,17 +19,18 @@ from touchstone.core.clock import now
 from touchstone.core.limited import LimitedTimeout
 from touchstone.core.storage import blob_local
 from touchstone.core.tasks import enqueue
-from touchstone.evaluations.intake import IntakeBroken, IntakeReport, intake_check
+from touchstone.evaluations.intake import IntakeBroken, IntakeReport, endpoint_check, intake_check
 from touchstone.evaluations.models import Run, RunStatus
 from touchstone.evaluations.services.runs import run_enqueue, run_fail, spec_of, validation_split
 from touchstone.evaluations.state import run_lock, run_transition
+from touchstone.submissions.endpoints import endpoint_ref
 from touchstone.submissions.models import Submission
 
 log = structlog.get_logger(__name__)
 
 _SHOWN = 10
-#: Kinds whose check reads gigabytes, or works on what it reads.
-_SLOW = ("container", "model")
+#: Kinds whose check reads gigabytes, works on what it reads, or waits for a machine of somebody else.
+_SLOW = ("container", "model", "endpoint")
 _SLOW_LOCK = 0x736C6F77
 
 
@@ -69,7 +70,8 @@ def _check(run: Run, *, slow: bool) -> None:
         if report.defects:
             _reject(row, report)
         else:
-            run_enqueue(run=row, reason="Checked: the file is well-formed.")
+            asked = "Checked: the endpoint answers as it should." if row.submission.endpoint else ""
+            run_enqueue(run=row, reason=asked or "Checked: the file is well-formed.")
 
 
 def _begin(run_id: object) -> Run | None:
@@ -82,7 +84,7 @@ def _begin(run_id: object) -> Run | None:
 
 def _is_slow(submission: Submission) -> bool:
     """Whether the check may take minutes. What an image by name was found to be before is known at once."""
-    if submission.files:
+    if submission.files or submission.endpoint:
         return submission.kind in _SLOW
     # Later than at import: the registry's app builds on this one.
     from touchstone.registry.checks import pushed_is_unread
@@ -154,6 +156,9 @@ def check_seconds(*, size: int) -> float:
 
 def _look(run: Run) -> IntakeReport:
     submission = run.submission
+    if submission.endpoint:
+        spec = spec_of(competition=submission.phase.competition)
+        return endpoint_check(at=endpoint_ref(submission=submission, spec=spec), spec=submission.phase.competition.spec)
     if not submission.files:
         # Later than at import: the registry's app builds on this one.
         from touchstone.registry.checks import pushed_check

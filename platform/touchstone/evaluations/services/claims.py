@@ -39,6 +39,7 @@ from touchstone.evaluations.services.queueing import QUICK_BURST, first_waiting
 from touchstone.evaluations.services.runs import spec_of, validation_split
 from touchstone.evaluations.services.wanted import Surrogate, metric_versions, wanted_of
 from touchstone.evaluations.state import run_lock, run_transition
+from touchstone.submissions.endpoints import endpoint_ref
 
 _SALT = "touchstone.node-file"
 #: What a run may take beyond its own time limit: fetching data and images, the sample, reporting.
@@ -169,6 +170,7 @@ def run_spec(*, run: Run, spec: CompetitionSpec, base_url: str) -> RunSpec:
         sample=split(sample) if sample is not None else None,
         validation=split(validation) if validation is not None else None,
         surrogates=tuple(surrogate(of) for of in wanted.surrogates),
+        endpoint=endpoint_ref(submission=submission, spec=spec) if submission.endpoint else None,
         seed=run.seed, lease_seconds=settings.TOUCHSTONE_LEASE_SECONDS,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.contract import IMAGE_PULL
 from touchstone.accounts.models import User
@@ -48,7 +49,9 @@ def node_get(*, name: str) -> Node:
     """A node by its name. Raises `NotFound`."""
     node = Node.objects.filter(name=name).first()
     if node is None:
-        raise NotFound(f"There is no node {name!r}.", "`manage.py node list` shows those there are.")
+        raise NotFound(
+            _("There is no node %(name)r.") % {"name": name}, _("`manage.py node list` shows those there are.")
+        )
     return node
 
 
@@ -76,7 +79,9 @@ def node_disable(*, node: Node, by: User | None = None) -> Node:
 def _change(node: Node, by: User | None, act: str, applies: Callable[[Node], bool], fields: dict[str, Any]) -> Node:
     """`by` None: somebody at the server's command line, who may do everything."""
     if by is not None and not may_manage_nodes(user=by):
-        raise NotAllowed("Only the platform's staff manages nodes.", "Ask them; the page of nodes shows the queues.")
+        raise NotAllowed(
+            _("Only the platform's staff manages nodes."), _("Ask them; the page of nodes shows the queues.")
+        )
     with transaction.atomic():
         row = Node.objects.select_for_update().get(pk=node.pk)
         if applies(row):

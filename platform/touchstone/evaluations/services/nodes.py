@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from runners.contract import NodeHello, dump
 from touchstone.accounts.tokens import token_make, token_matches, token_public
@@ -24,7 +25,8 @@ def node_create(*, name: str, replace: bool = False) -> tuple[Node, str]:
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} is not a node name.", "Use lower-case letters, digits, dots and dashes; 100 at most."
+            _("%(name)r is not a node name.") % {"name": name},
+            _("Use lower-case letters, digits, dots and dashes; 100 at most."),
         )
     fresh = token_make(prefix="tsn")
     try:
@@ -37,7 +39,9 @@ def node_create(*, name: str, replace: bool = False) -> tuple[Node, str]:
                 node.save(update_fields=["public", "digest", "disabled_at"])
             audit_append(actor=None, act="node.create", subject=f"node:{name}", data={"public": fresh.public})
     except IntegrityError:
-        raise Conflict(f"A node {name!r} exists.", "Choose another name, or replace its token.") from None
+        raise Conflict(
+            _("A node %(name)r exists.") % {"name": name}, _("Choose another name, or replace its token.")
+        ) from None
     return node, fresh.raw
 
 

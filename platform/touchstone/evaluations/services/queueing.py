@@ -35,7 +35,9 @@ _QUICK_SECONDS = 1.0
 def needs_of(*, submission: Submission) -> dict[str, Any]:
     """The fields of a run that say what a node must have for it. A prediction file needs a reader, and nothing else."""
     lane = lane_of(kind=submission.kind)
-    if lane == Lane.QUICK:
+    # An endpoint runs elsewhere, but surrogates that its examples are made against run here.
+    elsewhere = submission.kind == "endpoint" and not submission.phase.competition.surrogates
+    if lane == Lane.QUICK or elsewhere:
         return {"kind": submission.kind, "lane": lane, "queue": "cpu", "cpus": 0.0, "memory": 0, "gpus": 0}
     resources = submission.phase.competition.spec["submission"]["resources"]
     return {

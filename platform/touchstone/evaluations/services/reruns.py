@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from touchstone.accounts.models import User
 from touchstone.audit.services import audit_append
@@ -37,18 +38,24 @@ def submission_rerun(*, submissions: Iterable[Submission], by: User, reason: str
     """
     chosen = list(submissions)
     if not chosen:
-        raise Conflict("There is nothing to evaluate again.", "Choose submissions that are not withdrawn.", "empty")
+        raise Conflict(
+            _("There is nothing to evaluate again."), _("Choose submissions that are not withdrawn."), "empty"
+        )
     competition = _one_competition(chosen)
     if not is_organiser(user=by, competition=competition):
-        raise NotAllowed("Only organisers have submissions evaluated again.", "Ask one of them.")
+        raise NotAllowed(_("Only organisers have submissions evaluated again."), _("Ask one of them."))
     reason = clean(reason.strip(), limit=500)
     if not reason:
         raise UserError(
-            "Say why they are evaluated again: participants see it.", "One sentence is enough.", "reason",
-            fields={"reason": ["Say why: participants see it."]},
+            _("Say why they are evaluated again: participants see it."), _("One sentence is enough."), "reason",
+            fields={"reason": [_("Say why: participants see it.")]},
         )  # fmt: skip
     if len(chosen) > MAX_RERUN:
-        raise UserError(f"{len(chosen)} submissions are more than {MAX_RERUN}.", "Choose by phase or by time.", "total")
+        raise UserError(
+            _("%(n)s submissions are more than %(max_rerun)s.") % {"n": len(chosen), "max_rerun": MAX_RERUN},
+            _("Choose by phase or by time."),
+            "total",
+        )
     with transaction.atomic():
         ids = [str(submission.pk) for submission in chosen]
         rerun = Rerun.objects.create(
@@ -66,7 +73,7 @@ def submission_rerun(*, submissions: Iterable[Submission], by: User, reason: str
 def _one_competition(chosen: list[Submission]) -> Competition:
     found = {submission.phase.competition_id: submission.phase.competition for submission in chosen}
     if len(found) > 1:
-        raise UserError("The submissions are of several competitions.", "Choose those of one.")
+        raise UserError(_("The submissions are of several competitions."), _("Choose those of one."))
     return next(iter(found.values()))
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from runners.spec.models import CompetitionSpec
 from touchstone.accounts.models import User
@@ -88,9 +89,9 @@ def run_cancel(*, run: Run, user: User) -> Run:
     competition = submission.phase.competition
     own = is_member(user=user, participation=submission.participation)
     if not own and not is_organiser(user=user, competition=competition):
-        raise NotAllowed("Only the participant and the organisers can cancel a run.")
+        raise NotAllowed(_("Only the participant and the organisers can cancel a run."))
     if run.rerun_id is not None and not is_organiser(user=user, competition=competition):
-        raise NotAllowed("The organisers have it evaluated again; only they can cancel that.")
+        raise NotAllowed(_("The organisers have it evaluated again; only they can cancel that."))
     # No name: the history stays when an account is deleted, and the audit knows who it was.
     who = "the participant" if own else "an organiser"
     with transaction.atomic():

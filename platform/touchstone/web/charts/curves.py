@@ -13,6 +13,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from touchstone.core.names import named
 from touchstone.web import present
 from touchstone.web.charts.build import Axis, Level, Point, Series, bars, lines
 from touchstone.web.charts.chart import Chart
@@ -56,7 +57,7 @@ def result_charts(results: Iterable[Explained], *, prefix: str = "", without: Co
         for kind, draw in _KINDS.items():
             if kind in without:
                 continue
-            chart = draw(f"{name}-{kind}", result.title or result.key, result.details)
+            chart = draw(f"{name}-{kind}", named(result.title) or result.key, result.details)
             told = repr(chart.options) if chart else ""
             if chart is not None and told not in seen:
                 seen.add(told)

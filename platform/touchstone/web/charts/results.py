@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from touchstone.core.names import named
 from touchstone.evaluations.models import Result
 from touchstone.web import present
 from touchstone.web.charts.build import Axis, Point, Series, bars, heatmap, lines
@@ -44,7 +45,7 @@ _OF: dict[str, Callable[[Row], float]] = {
 def pictures_of(result: Result) -> list[Chart]:
     """Every picture that the details of a result allow, the most telling first."""
     details = result.details if isinstance(result.details, Mapping) else {}
-    title = result.title or result.metric
+    title = named(result.title) or result.metric
     key = re.sub(r"[^a-z0-9]+", "-", result.key.lower()).strip("-")
     # Groups are drawn here: by the rate that the metric compares, with intervals.
     found = [*_groups(f"{key}-groups", title, details, result), *result_charts([result], without=("groups",))]

@@ -17,6 +17,7 @@ from touchstone.competitions.models import Competition, DataSplit, Phase
 from touchstone.competitions.selectors import Viewer, downloads_allowed, is_organiser
 from touchstone.core.clock import now
 from touchstone.core.errors import NotFound
+from touchstone.core.told import told
 from touchstone.leaderboards.ranking import TRUST, columns_offered
 from touchstone.leaderboards.selectors import (
     BoardColumn,
@@ -82,7 +83,10 @@ def report_of(*, competition: Competition, phase: Phase, user: Viewer) -> Report
     phase.competition = competition
     hidden = board_hidden(phase=phase, user=user)
     if hidden or not boards:
-        raise NotFound(hidden or f"The phase {phase.slug} has no leaderboard, so there is nothing to report.")
+        raise NotFound(
+            hidden
+            or _("The phase %(phase)s has no leaderboard, so there is nothing to report.") % {"phase": phase.slug}
+        )
     board = boards[0]
     board.phase = phase
     keys = [board.spec["rank_by"], *export_keys(board)][:_COLUMNS]
@@ -114,7 +118,7 @@ def _one(column: BoardColumn, cell: dict[str, Any], offer: Offer) -> Measured:
     return Measured(
         key=column.key, metric=known.metric if known else "", title=column.title, value=cell["value"],
         low=cell["low"], high=cell["high"], n=cell["n"], unit=column.unit, direction=column.direction, span=span,
-        state=cell["state"], reason=cell["reason"], verdict=cell["verdict"],
+        state=cell["state"], reason=told(cell["reason"]), verdict=cell["verdict"],
     )  # fmt: skip
 
 
@@ -141,7 +145,7 @@ def _ranks(rows: Rows, rank_by: str) -> list[dict[str, Any]]:
         one = _find(measured, rank_by)
         found.append({
             "rank": rank_text(row), "name": _name(row), "value": present.number(one.value) if one else "–",
-            "interval": present.interval_text(one.low, one.high) if one else "", "why": row["unranked"],
+            "interval": present.interval_text(one.low, one.high) if one else "", "why": told(row["unranked"]),
             "sent": row["n_submissions"],
         })  # fmt: skip
     return found

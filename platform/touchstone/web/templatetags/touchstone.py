@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import template
 from django.core.serializers.json import DjangoJSONEncoder
@@ -15,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from touchstone.core import told as stored
 from touchstone.evaluations.validity import name_of
 from touchstone.web import markdown as md
 from touchstone.web import present
@@ -42,6 +45,25 @@ def icon(name: str, extra: str = "") -> SafeString:
         static("web/vendor/lucide.svg"),
         name,
     )
+
+
+@register.filter
+def told(text: str) -> str:
+    """A sentence that is stored in English, in the language of the page."""
+    return stored.told(text)
+
+
+@register.simple_tag(takes_context=True)
+def here(context: Mapping[str, Any]) -> str:
+    """The address of this page; of the page with the form, where this one answers a form."""
+    request = context.get("request")
+    if request is None:
+        return "/"
+    if request.method in ("GET", "HEAD"):
+        return str(request.get_full_path())
+    sender = urlsplit(request.headers.get("Referer", ""))
+    query = f"?{sender.query}" if sender.query else ""
+    return f"{sender.path}{query}" if sender.netloc == request.get_host() else "/"
 
 
 @register.simple_tag
@@ -206,6 +228,12 @@ def breakable(key: str) -> SafeString:
 def short(digest: str) -> str:
     """The first 12 characters of a digest."""
     return digest[:12]
+
+
+@register.filter
+def kind_title(kind: str) -> str:
+    """What a kind of submission is called."""
+    return str(KINDS[kind].title)
 
 
 @register.filter

@@ -25,10 +25,13 @@ from django.views.decorators.http import require_http_methods
 from touchstone.accounts.leaving import account_delete, account_ties, export_archive
 from touchstone.accounts.selectors import tokens_of
 from touchstone.accounts.services import ADDRESS_TAKEN, token_create, token_revoke, user_create
+from touchstone.competitions.selectors import competitions_own
 from touchstone.core.addresses import client_address
+from touchstone.core.clock import now
 from touchstone.core.errors import UserError
 from touchstone.core.rates import EXPORTS, SIGN_IN, SIGN_UP, TOKENS, rate_forgive, rate_take
-from touchstone.web.forms import DeleteAccountForm, SignInForm, SignUpForm, TokenForm, add_problem
+from touchstone.web.access_forms import TokenForm, scope_text
+from touchstone.web.forms import DeleteAccountForm, SignInForm, SignUpForm, add_problem
 from touchstone.web.views.support import page
 
 
@@ -117,23 +120,32 @@ def _sends_mail() -> bool:
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """The account with its tokens. A new token's text is in this one answer and nowhere else."""
-    form, secret = TokenForm(request.POST or None), ""
+    user, secret = request.user, ""
+    offered = {"competitions": list(competitions_own(user=user)), "staff": user.is_staff}
+    form = TokenForm(request.POST or None, **offered)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        rate_take(rate=TOKENS, subjects={"address": client_address(request), "name": request.user.get_username()})
+        rate_take(rate=TOKENS, subjects={"address": client_address(request), "name": user.get_username()})
         try:
-            _token, secret = token_create(
-                user=request.user, name=data["name"], scopes=data["scopes"], expires_at=form.expires_at
-            )
-            form = TokenForm()
+            _token, secret = token_create(user=user, name=data["name"], scopes=form.wanted, expires_at=form.expires_at)
+            form = TokenForm(**offered)
         except UserError as error:
             add_problem(form, error)
     context = {
-        "nav": "account", "form": form, "secret": secret, "tokens": tokens_of(user=request.user),
-        "mfa": is_mfa_enabled(request.user), "oidc": bool(settings.SOCIALACCOUNT_PROVIDERS),
+        "nav": "account", "form": form, "secret": secret, "tokens": _tokens(user),
+        "mfa": is_mfa_enabled(user), "oidc": bool(settings.SOCIALACCOUNT_PROVIDERS),
         "command": f"touchstone login --url {request.build_absolute_uri('/').rstrip('/')} --with-token",
     }  # fmt: skip
     return render(request, "web/account/account.html", context, status=422 if form.is_bound else 200)
+
+
+def _tokens(user: Any) -> list[Any]:
+    """With each its scopes in words."""
+    found = list(tokens_of(user=user))
+    for token in found:
+        token.texts = [scope_text(scope) for scope in token.scopes]
+        token.is_over = token.expires_at is not None and token.expires_at <= now()
+    return found
 
 
 @login_required
@@ -151,9 +163,11 @@ def token_revoke_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@page
+@reauthentication_required
 @require_http_methods(["GET", "HEAD"])
 def account_export(request: HttpRequest) -> HttpResponseBase:
-    """Everything the site holds about the person, as a zip."""
+    """Everything the site holds about the person, as a zip; a browser left open is not enough to have it."""
     rate_take(rate=EXPORTS, subjects={"address": client_address(request), "name": request.user.get_username()})
     response = FileResponse(
         export_archive(user=request.user), as_attachment=True, filename=f"touchstone-{request.user.get_username()}.zip"

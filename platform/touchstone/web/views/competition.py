@@ -18,6 +18,7 @@ from touchstone.competitions.services import participation_join
 from touchstone.competitions.teams import team_limit
 from touchstone.core.errors import UserError
 from touchstone.web import present
+from touchstone.web.endpoint_facts import endpoint_budget
 from touchstone.web.forms import KINDS, JoinForm, add_problem
 from touchstone.web.metrics import metric_groups
 from touchstone.web.news import news
@@ -49,14 +50,16 @@ def phases(request: HttpRequest, slug: str) -> HttpResponse:
 @error_page
 def rules(request: HttpRequest, slug: str) -> HttpResponse:
     shown = frame(request, slug)
-    extra = {"resources": _resources(shown.competition.spec["submission"])}
+    extra = {"resources": resources_of(shown.competition.spec["submission"])}
     return render(request, "web/competition/rules.html", context(shown, "rules", **extra))
 
 
-def _resources(submission: dict[str, Any]) -> list[tuple[str, str]]:
+def resources_of(submission: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run gets, as it is read."""
     given = submission.get("resources", {})
     rows = [
         (_("Kinds"), ", ".join(str(KINDS[kind].title).lower() for kind in submission["kinds"])),
+        *endpoint_budget(submission),
         (_("Artifact"), _("up to %s") % present.size(submission.get("size"))),
         (_("Wall clock"), present.duration(given.get("time"))),
         (_("Until ready"), present.duration(given.get("start"))),
@@ -106,7 +109,7 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "approval": needs_approval(competition=shown.competition),
         "domains": domains_asked(competition=shown.competition),
-        "resources": _resources(shown.competition.spec["submission"]),
+        "resources": resources_of(shown.competition.spec["submission"]),
         "team_limit": team_limit(competition=shown.competition),
     }
     return render(request, "web/competition/join.html", context(shown, "join", **extra), status=status)

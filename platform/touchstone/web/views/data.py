@@ -21,7 +21,8 @@ from touchstone.web.present import SPLIT_TEXTS
 from touchstone.web.views.frame import Frame, context, frame
 from touchstone.web.views.support import page
 
-_SHOWN = 25
+#: Files of a split that are listed.
+SHOWN_FILES = 25
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,18 @@ def data(request: HttpRequest, slug: str) -> HttpResponse:
         files = selectors.split_download_files(user=request.user, split=split)
         counts[split.name] = selectors.split_counts(split=split, files=files)
         used = ", ".join(item.phase.title for item in shown.phases if item.phase.split_id == split.pk)
-        items.append(SplitItem(split, SPLIT_TEXTS[split.visibility], files[:_SHOWN], len(files[_SHOWN:]), used))
+        text, more = SPLIT_TEXTS[split.visibility], len(files[SHOWN_FILES:])
+        items.append(SplitItem(split, text, files[:SHOWN_FILES], more, used))
     allowed = selectors.downloads_allowed(user=request.user, competition=shown.competition)
     card = card_parse(shown.competition.data_card)
     extra = {
-        "splits": items, "allowed": allowed, "command": _command(shown), "charts": _charts(counts),
+        "splits": items, "allowed": allowed, "command": _command(shown), "charts": count_charts(counts),
         "meter": card_meter(card) if any(card[key] for key in CARD) else None,
     }  # fmt: skip
     return render(request, "web/competition/data.html", context(shown, "data", **extra))
 
 
-def _charts(counts: dict[str, dict[str, Any]]) -> list[charts.Chart]:
+def count_charts(counts: dict[str, dict[str, Any]]) -> list[charts.Chart]:
     """Bars of the classes and of each attribute, of the splits whose counts this person may know."""
     classes = {split: found.get("classes", {}) for split, found in counts.items()}
     made = [charts.share_bars(id="classes", title=_("Classes"), head=_("Class"), counts=classes)]

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -16,6 +17,7 @@ from touchstone.competitions.selectors import competition_get
 from touchstone.leaderboards.entries import EntryView, entry_get
 from touchstone.leaderboards.selectors import board_blunt
 from touchstone.leaderboards.timeline import participant_history
+from touchstone.submissions.selectors import provenance_shown
 from touchstone.web import board_pictures, entry_pages
 from touchstone.web.scores import score_groups
 from touchstone.web.views.frame import context, frame
@@ -47,6 +49,7 @@ def _context(request: HttpRequest, found: EntryView) -> dict[str, Any]:
         "charts": entry_pages.pictures(found.results),
         "places": entry_pages.places(found.places),
         "provenance": entry_pages.provenance(found),
+        "ci": provenance_shown(submission=found.submission, user=request.user),
         "blunt": blunt,
         "steps": board_pictures.step_rows(steps, column),
         "column": column,
@@ -59,10 +62,11 @@ def _context(request: HttpRequest, found: EntryView) -> dict[str, Any]:
 @page
 @require_safe
 def badge(request: HttpRequest, slug: str, pk: uuid.UUID) -> HttpResponseBase:
-    """A small picture with the range of the rank and the score, for a README."""
+    """A small picture with the range of the rank and the score, for a README: the same for everybody, so in English."""
     found = entry_get(competition=competition_get(user=request.user, slug=slug), user=None, id=pk)
-    label, text = entry_pages.badge_texts(found, blunt=board_blunt(phase=found.board.phase, user=None))
-    svg = entry_pages.badge_svg(label, text or _("not ranked"))
+    with translation.override("en"):
+        label, text = entry_pages.badge_texts(found, blunt=board_blunt(phase=found.board.phase, user=None))
+        svg = entry_pages.badge_svg(label, text or _("not ranked"))
     etag = f'"{hashlib.sha256(svg.encode()).hexdigest()[:32]}"'
     if etag in request.headers.get("If-None-Match", ""):
         response = HttpResponse(status=304)

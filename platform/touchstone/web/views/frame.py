@@ -92,13 +92,13 @@ def _tabs(competition: Competition, participation: Participation | None, organis
     if organiser:
         named.append(("manage", _("Manage"), "web:manage"))
     tabs = [Tab(key, title, reverse(name, args=[slug])) for key, title, name in named]
-    pages = [page for page in competition.pages if page["slug"] not in _OWN_PAGES]
+    pages = [page for page in competition.pages if page["slug"] not in OWN_PAGES]
     tabs += [Tab(f"p-{p['slug']}", p["title"], reverse("web:page", args=[slug, p["slug"]])) for p in pages]
     return tabs
 
 
 #: Pages that are part of a tab with the same name.
-_OWN_PAGES = frozenset({"overview", "data", "phases", "rules", "terms", "data-card"})
+OWN_PAGES = frozenset({"overview", "data", "phases", "rules", "terms", "data-card"})
 
 
 def own_page(competition: Competition, slug: str) -> str:
@@ -148,7 +148,7 @@ def submit_command(shown: Frame, *, phase: Phase | None = None) -> str:
     """The exact line that submits a file to the open (or next, or last) phase."""
     chosen = phase or shown.current or shown.next or shown.phases[-1].phase
     kinds = shown.competition.spec["submission"]["kinds"]
-    name = {"predictions": "predictions.csv", "model": "model.onnx", "container": "image.tar", "code": "code.zip"}[
-        kinds[0]
-    ]
+    name = {"predictions": "predictions.csv", "model": "model.onnx", "container": "image.tar", "code": "code.zip"}.get(
+        kinds[0], "https://models.example.org"
+    )
     return f"touchstone submit {shown.competition.slug}/{chosen.slug} {name} --wait"

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from touchstone.core.names import named
 from touchstone.core.rates import SNAPSHOTS, rate_take
 from touchstone.leaderboards.columns import BoardColumn
 from touchstone.leaderboards.filters import Filters
@@ -78,12 +79,25 @@ def _page(kept: LeaderboardSnapshot, names: dict[int, str]) -> BoardPage:
         }
         for row in body["rows"]
     ]
+    columns = [
+        BoardColumn(**{**column, "title": named(column["title"]), "unit": named(column["unit"])})
+        for column in body["columns"]
+    ]
     return BoardPage(
-        leaderboard=kept.leaderboard, columns=[BoardColumn(**column) for column in body["columns"]], rows=rows,
-        next="", total=body["total"], version=kept.version, sort=body["view"]["sort"], q=body["view"]["filters"]["q"],
-        limit=len(rows), blunt=body["blunt"], available=[column["key"] for column in body["columns"]],
-        filters=Filters(**body["view"]["filters"]), total_is_least=body["total_is_least"],
-    )  # fmt: skip
+        leaderboard=kept.leaderboard,
+        columns=columns,
+        rows=rows,
+        next="",
+        total=body["total"],
+        version=kept.version,
+        sort=body["view"]["sort"],
+        q=body["view"]["filters"]["q"],
+        limit=len(rows),
+        blunt=body["blunt"],
+        available=[column["key"] for column in body["columns"]],
+        filters=Filters(**body["view"]["filters"]),
+        total_is_least=body["total_is_least"],
+    )
 
 
 def _changes(changes: dict[str, list[Any]], names: dict[int, str]) -> list[str]:

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from touchstone.competitions.selectors import is_member, is_organiser
+from touchstone.core.told import told
 from touchstone.evaluations.following import Place
 from touchstone.evaluations.models import RunEvent
 from touchstone.evaluations.selectors import RunView, run_view
@@ -25,6 +26,7 @@ from touchstone.submissions.selectors import submission_get
 from touchstone.web import present
 from touchstone.web.charts.results import pictures_of
 from touchstone.web.earlier import beside
+from touchstone.web.endpoint_facts import endpoint_rows
 from touchstone.web.failures import log_end, verdict_help
 from touchstone.web.forms import KINDS
 from touchstone.web.scores import score_groups
@@ -56,7 +58,7 @@ def _timeline(events: list[RunEvent]) -> list[dict[str, Any]]:
     return [
         {
             "event": event,
-            "text": present.stage(event.message) if event.kind == "stage" else event.message,
+            "text": present.stage(event.message) if event.kind == "stage" else told(event.message),
             "tone": _STEPS.get(str(event.data.get("to", "")), "done"),
         }
         for event in shown
@@ -90,6 +92,7 @@ def _context(request: HttpRequest, submission: Submission) -> dict[str, Any]:
         "timeline": _timeline(view.events),
         "progress": progress if view.status == "running" else None,
         "stages": _stages(submission.run.stages),
+        "endpoint_rows": endpoint_rows(submission.run) if submission.endpoint else [],
         "tone": {"rejected": "error", "failed": "error", "cancelled": "calm", "scored": "ok"}.get(view.status, "calm"),
         "version": _version(view),
         "log_parts": _log_parts(view),

@@ -20,7 +20,8 @@ from django.views.decorators.http import require_http_methods
 
 from touchstone.core.errors import NotFound, QuotaExceeded, TooLarge, UserError
 from touchstone.registry.selectors import PushPlace, push_place, takes_containers
-from touchstone.submissions.models import Submission
+from touchstone.submissions.endpoints import EndpointGiven, credentials_of
+from touchstone.submissions.models import Submission, Upload
 from touchstone.submissions.own import Final, finals_of
 from touchstone.submissions.selectors import submissions_all, submissions_of
 from touchstone.submissions.services import submission_create
@@ -100,14 +101,15 @@ def _finals(found: QuerySet[Submission], finals: list[Final]) -> list[dict[str, 
     ]
 
 
-def _form(shown: Frame, *args: Any, **kwargs: Any) -> SubmitForm | None:
+def _form(request: HttpRequest, shown: Frame, *args: Any) -> SubmitForm | None:
     """The form for the phases that are open; None while none is."""
     phases = open_phases(shown)
     if not phases:
         return None
     accepted = shown.competition.spec["submission"]
     limit = _("At most %s.") % present.size(accepted.get("size"))
-    return SubmitForm(*args, phases=phases, kinds=accepted["kinds"], limit_text=limit, **kwargs)
+    owned = [row.name for row in credentials_of(user=request.user)] if "endpoint" in accepted["kinds"] else []
+    return SubmitForm(*args, phases=phases, kinds=accepted["kinds"], limit_text=limit, credentials=owned)
 
 
 @login_required
@@ -120,7 +122,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
         messages.info(request, _("Join the competition first; then you can submit."))
         return redirect("web:join", slug)
     posted = request.method == "POST" and shown.participation is not None
-    form = _form(shown, request.POST, request.FILES) if posted else _form(shown)
+    form = _form(request, shown, request.POST, request.FILES) if posted else _form(request, shown)
     if shown.participation is None:
         form = None
     if posted and form is not None and form.is_valid():
@@ -166,8 +168,21 @@ _FIELDS = {
     "phase_not_open": "phase", "phase_closed": "phase", "phase_frozen": "phase", "phase_finalists": "phase",
     "upload_incomplete": "file", "not_found": "file", "over_quota": "phase", "kind": "kind", "artifact": "file",
     "empty": "file", "too_large": "file", "image": "image",
+    "endpoint_url": "url", "endpoint_model": "model", "credential": "credential", "credential_host": "credential",
     "image_registry": "image", "image_not_yours": "image", "image_unknown": "image", "registry_away": "image",
 }  # fmt: skip
+
+
+def _uploaded(request: HttpRequest, data: dict[str, Any]) -> Upload | None:
+    if not data["upload"] or data["kind"] == "endpoint":
+        return None
+    return upload_get(user=request.user, id=data["upload"])
+
+
+def _endpoint(data: dict[str, Any]) -> EndpointGiven | None:
+    if data["kind"] != "endpoint":
+        return None
+    return EndpointGiven(url=data["url"], model=data["model"] or "model", credential=data["credential"])
 
 
 def _create(request: HttpRequest, shown: Frame, form: SubmitForm) -> uuid.UUID | None:
@@ -179,9 +194,10 @@ def _create(request: HttpRequest, shown: Frame, form: SubmitForm) -> uuid.UUID |
             user=request.user,
             phase=phase,
             kind=data["kind"],
-            upload=upload_get(user=request.user, id=data["upload"]) if data["upload"] else None,
-            file=None if data["upload"] else data["file"],
+            upload=_uploaded(request, data),
+            file=None if data["upload"] or data["kind"] == "endpoint" else data["file"],
             image=data.get("image", ""),
+            endpoint=_endpoint(data),
             message=data["message"],
             name=data["name"],
             source="web",

@@ -80,7 +80,7 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
 def _mine(request: HttpRequest, slug: str) -> tuple[Frame, Participation]:
     shown = frame(request, slug)
     if shown.participation is None:
-        raise NotFound("You do not take part in this competition.", "Join it first.")
+        raise NotFound(_("You do not take part in this competition."), _("Join it first."))
     return shown, shown.participation
 
 
@@ -129,7 +129,7 @@ def revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     _shown, mine = _mine(request, slug)
     found = next((each for each in teams.invitations_open(participation=mine) if each.pk == pk), None)
     if found is None:
-        raise NotFound("There is no such open invitation.", "Somebody may have accepted it: see the members.")
+        raise NotFound(_("There is no such open invitation."), _("Somebody may have accepted it: see the members."))
     invitation_revoke(invitation=found, by=request.user)
     messages.success(request, _("The invitation is taken back; its link no longer works."))
     return redirect("web:team", slug)
@@ -145,7 +145,7 @@ def act(request: HttpRequest, slug: str, act: str, member: int) -> HttpResponse:
     found = Member.objects.filter(participation=mine, user_id=member).select_related("user").first()
     allowed = member == request.user.pk if act == "leave" else mine.user_id == request.user.pk != member
     if act not in ACTS or found is None or not allowed:
-        raise NotFound("There is nothing like this to do here.", "Go back to the page of your team.")
+        raise NotFound(_("There is nothing like this to do here."), _("Go back to the page of your team."))
     if request.method != "POST":
         others = Member.objects.filter(participation=mine).exclude(user_id=member)
         heir = others.select_related("user").first() if act == "leave" and mine.user_id == member else None

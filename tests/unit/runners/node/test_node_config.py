@@ -1,6 +1,7 @@
 """A node says what it lacks before it does anything."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,3 +52,10 @@ def test_missing_settings_are_named_together() -> None:
 
 def test_a_node_without_engine_takes_prediction_files_only() -> None:
     assert kinds_of(None) == ("predictions",)
+
+
+def test_a_node_that_may_not_call_out_takes_no_endpoints() -> None:
+    engine = SimpleNamespace(takes_images=False)
+
+    assert kinds_of(engine, {}) == ("predictions", "model", "code", "endpoint")  # type: ignore[arg-type]
+    assert kinds_of(engine, {"TOUCHSTONE_ENDPOINTS": "0"}) == ("predictions", "model", "code")  # type: ignore[arg-type]

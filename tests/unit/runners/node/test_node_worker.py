@@ -80,7 +80,7 @@ def test_a_nudge_of_a_server_that_is_away_is_no_failure(engine: Docker, monkeypa
 def test_a_node_tells_what_it_is(engine: Docker) -> None:
     told = worker.hello(Found((GPU,)))
 
-    assert told.kinds == ("predictions", "model", "code", "container")
+    assert told.kinds == ("predictions", "model", "code", "endpoint", "container")
     assert (told.cpus, told.memory, told.slots, told.calibration, told.gpus) == (4, 2**33, 2, 1e9, (GPU,))
     assert NodeHello.model_validate_json(told.model_dump_json()) == told
 

@@ -34,6 +34,22 @@ CASES = [
     (['"yes"]', '"yes", "perhaps"]'], "value", "task.classes", 4, "two classes, not 3", ""),
     (["kinds: [predictions]", "kinds: [prediction]"], "type", "submission.kinds[0]", 11, "prediction", "predictions"),
     (["kinds: [predictions]", "kinds: [code]"], "missing_key", "submission.kinds", 11, "`input`", "input"),
+    (
+        ["kinds: [predictions]", "kinds: [predictions, endpoint]"],
+        "leak",
+        "phases[0].split",
+        14,
+        "the inputs of test may not leave the platform",
+        "leaves_platform: true in data.test",
+    ),
+    (
+        ["kinds: [predictions]", "kinds: [predictions]\n  endpoint: {rate: 0}"],
+        "type",
+        "submission.endpoint.rate",
+        12,
+        "more than 0",
+        "",
+    ),
     (["kinds: [predictions]", "kinds: []"], "type", "submission.kinds", 11, "at least 1", "Add"),
     (
         ["kinds: [predictions]", "kinds: [predictions]\n  resources: {memory: 4 gigs}"],

@@ -15,8 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from touchstone.core.errors import UserError
+from touchstone.core.names import named
 from touchstone.drafts.rehearsal_rules import Check
-from touchstone.drafts.rehearsals import CheckReport, RehearsalView, check_report, competition_open, rehearse
+from touchstone.drafts.rehearsals import CheckReport, RehearsalView, check_report, competition_open
+from touchstone.drafts.rehearsing import rehearse
 from touchstone.web import present
 from touchstone.web.views.frame import Frame
 from touchstone.web.views.manage.frame import manage_context, manage_frame
@@ -57,7 +59,7 @@ def check_start(request: HttpRequest, slug: str) -> HttpResponse:
         rehearse(competition=shown.competition, user=request.user)
     except UserError as error:
         return _answer(request, shown, problem=error)
-    messages.success(request, _("The made-up submissions are in the queue."))
+    messages.success(request, _("The made-up submissions are being prepared."))
     return redirect("web:manage-check", slug=slug)
 
 
@@ -110,6 +112,6 @@ def _item(item: RehearsalView) -> dict[str, Any]:
 
 def _check(one: Check) -> dict[str, Any]:
     return {
-        "title": one.title, "key": one.key, "value": present.number(one.value), "expected": one.expected,
+        "title": named(one.title), "key": one.key, "value": present.number(one.value), "expected": one.expected,
         "interval": present.interval_text(one.low, one.high), "verdict": one.verdict, "reason": one.reason,
     }  # fmt: skip

@@ -32,6 +32,7 @@ def _menu(slug: str) -> list[MenuItem]:
         ("check", _("Publish check"), "shield-check", "web:manage-check"),
         ("report", _("Reports"), "table", "web:manage-reports"),
         ("export", _("Export"), "download", "web:manage-export"),
+        ("webhooks", _("Webhooks"), "globe", "web:manage-webhooks"),
         ("invitations", _("Invitations"), "link", "web:manage-invitations"),
         ("edit", _("Edit"), "settings", "web:manage-edit"),
     ]

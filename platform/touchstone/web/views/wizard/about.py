@@ -19,7 +19,7 @@ from touchstone.drafts.selectors import section_get
 from touchstone.drafts.services import image_put
 from touchstone.drafts.starting import slug_proposal
 from touchstone.web import markdown, present
-from touchstone.web.images import MOST_BYTES, image_ending
+from touchstone.web.images import MOST_BYTES, image_clean, image_ending
 from touchstone.web.views.wizard.fields import Input, errors_at, moved, posted, rows_of
 from touchstone.web.views.wizard.frame import step_view, wizard_context, wizard_save
 
@@ -49,7 +49,7 @@ def about(request: HttpRequest, draft: Draft) -> HttpResponse:
         file = request.FILES["image"].file
         try:
             ending = image_ending(file)
-            stored = blob_put(file=file, limit=MOST_BYTES)
+            stored = blob_put(file=image_clean(file, ending=ending), limit=MOST_BYTES)
             image_put(draft=draft, user=request.user, sha256=stored.sha256, size=stored.size, ending=ending)
         except UserError as error:
             return _page(request, draft, body, status=422, problem=error)

@@ -52,6 +52,7 @@ class SplitRow:
     files: list[tuple[str, DraftFile]]
     more: int
     total: str
+    leaves: bool = False
 
 
 @step_view
@@ -190,12 +191,15 @@ def _taken(request: HttpRequest, draft: Draft, split: str) -> list[str]:
     return names
 
 
-def _splits(request: HttpRequest, splits: list[dict[str, Any]]) -> tuple[list[dict[str, str]], str]:
+def _splits(request: HttpRequest, splits: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """The splits as the form says, with the new one; and what is wrong with the new one's name."""
     kept = []
     for entry in splits:
         chosen = request.POST.get(f"visibility-{entry.get('name')}", entry.get("visibility"))
         kept.append({**entry, "visibility": chosen if chosen in VISIBILITIES else entry.get("visibility")})
+        kept[-1].pop("leaves_platform", None)
+        if request.POST.get(f"leaves-{entry.get('name')}") == "on":
+            kept[-1]["leaves_platform"] = True
     name = request.POST.get("new_name", "").strip()
     if not name:
         return kept, ""
@@ -215,7 +219,10 @@ def _named(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _row(entry: dict[str, Any], files: dict[str, DraftFile]) -> SplitRow:
     listed = sorted(files.items())
     total = present.size(sum(file.size for file in files.values()))
-    return SplitRow(entry["name"], entry.get("visibility", ""), listed[:_SHOWN], len(listed[_SHOWN:]), total)
+    return SplitRow(
+        entry["name"], entry.get("visibility", ""), listed[:_SHOWN], len(listed[_SHOWN:]), total,
+        entry.get("leaves_platform") is True,
+    )  # fmt: skip
 
 
 def _choices() -> list[tuple[str, Any, Any]]:

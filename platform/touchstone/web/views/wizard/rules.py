@@ -32,6 +32,7 @@ def rules(request: HttpRequest, draft: Draft) -> HttpResponse:
             errors=errors_at(defects, "submission.kinds"),
         ),
         "limits": _limits(submission, defects),
+        "budgets": _budgets(submission, defects),
         "root_images": Input(
             "submission.root_images", _("Images may name root as their user"), submission.get("root_images", True),
             kind="check", help=_("No image ever runs as root. Switched off, images that ask for it are refused."),
@@ -52,6 +53,10 @@ def _body(post: Any) -> dict[str, Any]:
     if str(given.get("size", "")).strip():
         submission["size"] = _amount(str(given["size"]))
     limits = table_of(given.get("resources"))
+    budgets = table_of(given.get("endpoint"))
+    endpoint = {key: _amount(str(value)) for key, value in budgets.items() if str(value).strip()}
+    if endpoint:
+        submission["endpoint"] = endpoint
     resources = {key: _amount(str(value)) for key, value in limits.items() if str(value).strip()}
     if resources:
         submission["resources"] = resources
@@ -89,4 +94,23 @@ def _limits(submission: dict[str, Any], defects: list[Defect]) -> list[Input]:
         made("disk", _("Temporary files"), _("256MiB if empty.")),
         made("image", _("Largest image, unpacked"), _("8GiB if empty.")),
         made("log", _("Log kept"), _("1MiB if empty.")),
+    ]
+
+
+def _budgets(submission: dict[str, Any], defects: list[Defect]) -> list[Input]:
+    given = submission.get("endpoint") if isinstance(submission.get("endpoint"), dict) else {}
+
+    def made(key: str, label: str, help_text: str) -> Input:
+        place = f"submission.endpoint.{key}"
+        found = errors_at(defects, place)
+        return Input(place, label, given.get(key), help=help_text, optional=True, errors=found)
+
+    return [
+        made("queries", _("Items asked in a run"), _("Those asked again count too. 100000 if empty.")),
+        made("queries_per_item", _("Items asked for each item"), _("Of the splits, at most. 200 if empty.")),
+        made("items", _("Items in one request"), _("64 if empty; at most 256.")),
+        made("rate", _("Requests a second"), _("20 if empty.")),
+        made("timeout", _("Time of one request"), _("For example 5s. 10s if empty.")),
+        made("retries", _("Tries again"), _("How often a request that failed is sent again. 4 if empty.")),
+        made("time", _("Time of a whole run"), _("That of every run, if empty.")),
     ]

@@ -1,0 +1,1 @@
+"""The catalogues of translated texts: found in the sources, merged, checked and compiled, without GNU gettext."""
