@@ -11,13 +11,14 @@ import httpx
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Services that a cloud offers to its machines on addresses that count as public.
-_METADATA = (ipaddress.ip_network("168.63.129.16/32"),)
+_METADATA = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.192/32"))
 #: An IPv4 address travels inside these: NAT64 (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 #: The interface half of an ISATAP address, before its IPv4 address (RFC 5214).
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 #: Below it live mail, shells and files; 443 is the one well-known port that a web service has.
 FIRST_FREE_PORT = 1024
+_LAST_PORT = 65535
 #: A host whose last part is a number in any base means an IPv4 address, however it is written.
 _NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
 
@@ -74,6 +75,8 @@ def url_problem(url: httpx.URL, allowed: tuple[Network, ...]) -> str | None:
         return problem
     if url.scheme == "http" and not (inside or (address is None and allowed)):
         return "it must begin with https://"
+    if url.port is not None and url.port > _LAST_PORT:  # the system would dial what is left of it in 16 bits
+        return f"there is no port {url.port}"
     if url.port is not None and url.port != 443 and url.port < FIRST_FREE_PORT and not allowed:
         return f"port {url.port} is not accepted; use 443, or one from {FIRST_FREE_PORT} on"
     return None

@@ -140,7 +140,8 @@ class _Backend(httpcore.NetworkBackend):
         for address in addresses:
             # One that must not be reached among public ones is no accident of a public service.
             if problem := ip_problem(address, self._allowed):
-                raise OutboundRefused(problem if given is not None else f"{host} has the address {problem}")
+                # Whoever asks is not told which: names of our own networks are looked up here as well.
+                raise OutboundRefused(problem if given is not None else f"{host} leads to what is not a public address")
             if self._clock.plain and not within(address, self._allowed):
                 raise OutboundRefused("it must begin with https://")
             own = port != 443 and port < FIRST_FREE_PORT
@@ -193,6 +194,8 @@ class _Outbound(httpx.BaseTransport):
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             kind = getattr(httpx, type(error).__name__, httpx.TransportError)
             raise kind(str(error)) from error
+        except TimeoutError as error:  # before there was a connection to read from
+            raise httpx.ConnectTimeout(str(error)) from error
 
     def _exchange(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.SyncByteStream):

@@ -22,6 +22,7 @@ from typing import Any
 from touchstone_client.ci_service import STEP_SUMMARY, content_digest, job_facts, outputs, quiet
 from touchstone_client.config import TOKEN_VARIABLE, URL_VARIABLE
 from touchstone_client.errors import ClientError, ExitCode
+from touchstone_client.figures import number
 from touchstone_client.summary import refusal_summary
 
 PREFIX = "TOUCHSTONE_CI_"
@@ -159,16 +160,20 @@ def _arguments(asked: Asked, environ: Mapping[str, str], image: str) -> list[str
 
 def _identities(asked: Asked, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The environment with a token, as often as there is another: once, but for the identity of a CI job."""
-    from touchstone_client.oidc import ID_TOKEN, in_ci, token_from_ci
+    from touchstone_client.cli import output
+    from touchstone_client.oidc import ID_TOKEN, USER, in_ci, token_from_ci
 
     if environ.get(TOKEN_VARIABLE) or not in_ci(environ):
         yield dict(environ)
         return
     url = environ.get(URL_VARIABLE, "")
+    # An input that is left out does not hide a variable of the job's own.
+    user = environ.get(PREFIX + "USER", "").strip() or environ.get(USER, "")
     given = [environ[name] for name in (ID_TOKEN, *(f"{ID_TOKEN}_{n}" for n in range(2, 5))) if environ.get(name)]
     for token in given or [""] * _MOST_IDENTITIES:
-        there = {**environ, ID_TOKEN: token}
-        yield {**environ, TOKEN_VARIABLE: token_from_ci(url=url, competition=asked.competition, environ=there)}
+        there = {**environ, ID_TOKEN: token, USER: user}
+        made = token_from_ci(url=url, competition=asked.competition, environ=there, say=output.talk)
+        yield {**environ, TOKEN_VARIABLE: made}
 
 
 @contextmanager
@@ -249,8 +254,8 @@ def _say(told: Mapping[str, Any]) -> None:
 
     for item in (told.get("results") or {}).get("items") or []:
         value, low, high = item.get("value"), item.get("low"), item.get("high")
-        between = f"  ({low:.4g} to {high:.4g})" if low is not None and high is not None else ""
-        output.talk(f"  {item.get('key')}: {'-' if value is None else f'{value:.4g}'}{between}")
+        between = f"  ({number(low)} to {number(high)})" if low is not None and high is not None else ""
+        output.talk(f"  {item.get('key')}: {'-' if value is None else number(value)}{between}")
 
 
 if __name__ == "__main__":

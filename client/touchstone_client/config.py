@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,16 +18,18 @@ from touchstone_client.errors import ClientError, ExitCode
 
 URL_VARIABLE = "TOUCHSTONE_URL"
 TOKEN_VARIABLE = "TOUCHSTONE_TOKEN"  # noqa: S105 - the name of a variable
+ID_TOKEN_VARIABLE = "TOUCHSTONE_ID_TOKEN"  # noqa: S105 - the name of a variable
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """`source` says where the token came from, for messages."""
+    """`source` says where the token came from, for messages; `told` where the address did."""
 
     url: str
     token: str = ""
     source: str = ""
+    told: settings.Setting = field(default_factory=lambda: settings.Setting("url"), compare=False)
 
 
 def normalise_url(url: str) -> str:
@@ -140,9 +142,18 @@ def resolve(*, url: str = "", token: str = "") -> Credentials:
     given = (token, "--token") if token else (os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE)
     if given[0]:
         _check_trusted(told, chosen, data, given[1])
-        return Credentials(chosen, *given)
+        return Credentials(chosen, *given, told=told)
     stored = data["servers"].get(chosen) or {}
-    return Credentials(chosen, str(stored.get("token") or ""), str(path()) if stored else "")
+    return Credentials(chosen, str(stored.get("token") or ""), str(path()) if stored else "", told=told)
+
+
+def identity_check(credentials: Credentials) -> None:
+    """Raises `ClientError` where an ID token of the environment, which is for one server, would go to another's.
+
+    What GitHub is asked for is made for the server that it goes to.
+    """
+    if os.environ.get(ID_TOKEN_VARIABLE):
+        _check_trusted(credentials.told, credentials.url, load(), ID_TOKEN_VARIABLE)
 
 
 def _check_trusted(told: settings.Setting, url: str, data: dict[str, Any], source: str) -> None:

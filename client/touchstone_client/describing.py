@@ -54,7 +54,7 @@ class Description:
         split = self.split(name)
         if split is None or not split.files:
             return None
-        places = [self.folder / name] if self.folder is not None else []
+        places = [self.folder / safe_name(name)] if self.folder is not None else []
         return next((place for place in [*places, _data_place(split)] if _whole(place, split)), None)
 
 
@@ -99,7 +99,7 @@ def ensure_data(client: Client, found: Description, name: str, *, progress: Prog
 
 
 def safe_name(name: str) -> PurePosixPath:
-    """A file's name as a path below the folder it goes to. Raises `ClientError` for one that leads out of it."""
+    """A name of the server's as a path below the folder it goes to. Raises `ClientError` for one that leads out."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise ClientError(f"The server names a file outside the folder: {name!r}", code="unsafe_name")
@@ -117,7 +117,7 @@ def _place(url: str, slug: str) -> Path:
 
 
 def _data_place(split: Split) -> Path:
-    return _folder().parent / "data" / (split.digest.rpartition(":")[2] or split.name)[:64]
+    return _folder().parent / "data" / safe_name((split.digest.rpartition(":")[2] or split.name)[:64])
 
 
 def _whole(place: Path, split: Split) -> bool:

@@ -135,7 +135,7 @@ def _download(
             notes.append(f"The split {split.name} is large: touchstone competitions download {competition.slug}")
             continue
         for file in split.files:
-            target = data / split.name / safe_name(file.name)
+            target = data / safe_name(split.name) / safe_name(file.name)
             client.download(competition.slug, split.name, file, target, progress=progress)
 
 
@@ -218,10 +218,10 @@ def _train(folder: Path, kind: str, competition: Competition, scored: str, notes
     made = _MADE.get(kind, "weights.npz")
     train = _training(competition)
     again = f"then: cd {folder} && python train.py"
-    if not train or not (folder / "data" / train).is_dir():
+    if not train or not (folder / "data" / safe_name(train)).is_dir():
         notes.append(f"There is no public data here to learn from, so {made} was not made.")
         return ""
-    if kind == "predictions" and not (folder / "data" / scored).is_dir():
+    if kind == "predictions" and not (folder / "data" / safe_name(scored)).is_dir():
         notes.append(f"The split {scored} is hidden: only what answers questions can be scored on it, not predictions.")
         return ""
     if find_spec("numpy") is None:
@@ -229,15 +229,20 @@ def _train(folder: Path, kind: str, competition: Competition, scored: str, notes
         return ""
     own = str(Path(__file__).resolve().parents[1])  # the client that is running, however it was started
     path = os.pathsep.join(part for part in (own, os.environ.get("PYTHONPATH", "")) if part)
-    done = subprocess.run(
-        [sys.executable, "train.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=_TRAINING_SECONDS,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "train.py"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TRAINING_SECONDS,
+            check=False,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    except subprocess.TimeoutExpired:
+        notes.append(f"{made} was not made: train.py took more than {_TRAINING_SECONDS:g} s. Make it faster, {again}")
+        return ""
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         notes.append(f"{made} was not made: train.py ended with {last!r}. Mend that, {again}")

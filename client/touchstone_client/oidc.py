@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -33,8 +33,17 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get(REQUEST_URL) or environ.get(ID_TOKEN))
 
 
-def token_from_ci(*, url: str, competition: str, environ: Mapping[str, str] = os.environ) -> str:
-    """A token for one competition, good for 15 minutes. Raises `ClientError` that says what the job lacks."""
+def token_from_ci(
+    *,
+    url: str,
+    competition: str,
+    environ: Mapping[str, str] = os.environ,
+    say: Callable[[str], None] | None = None,
+) -> str:
+    """A token for one competition, good for 15 minutes. Raises `ClientError` that says what the job lacks.
+
+    `say` is told for whom it acts: the person whose trust it is need not be the one who runs the job.
+    """
     url = url.rstrip("/")
     body = {"token": _id_token(url, environ), "competition": competition}
     if environ.get(USER):
@@ -50,6 +59,8 @@ def token_from_ci(*, url: str, competition: str, environ: Mapping[str, str] = os
         raise
     finally:
         transport.close()
+    if say is not None and answer.get("user"):
+        say(f"This job acts for {answer['user']} in {answer.get('competition') or competition}.")
     return str(answer["token"])
 
 

@@ -29,7 +29,7 @@ class Organising:
 
     def export(self, slug: str, target: Path, *, progress: Progress | None = None) -> None:
         """The bundle of a competition, hidden data included, as a zip. The same version gives the same bytes."""
-        download_to(self._http, f"{_competition(slug)}/export", target, progress=progress)
+        download_to(self._http, f"{_competition(slug)}/export", target, private=True, progress=progress)
 
     def rehearse(self, slug: str) -> t.PublishCheck:
         """Sends made-up submissions of every phase through the queue. Raises `ClientError` (409) while that goes on."""

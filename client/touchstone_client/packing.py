@@ -16,7 +16,7 @@ from touchstone_client.errors import ClientError, ExitCode
 #: Names that never belong to a bundle or a submission.
 IGNORED = (
     ".git", ".hg", ".svn", "__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".venv", "venv", ".mypy_cache",
-    ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".idea", ".vscode",
+    ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".idea", ".vscode", ".touchstone-client",
 )  # fmt: skip
 #: Names more of them, for the folder that it is in.
 IGNORE_FILE = ".touchstoneignore"

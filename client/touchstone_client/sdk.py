@@ -51,6 +51,7 @@ class Client(Organising, Credentials):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = normalise_url(url)
+        self.token = token
         self._http = Transport(url=self.url, token=token, patience=patience, on_retry=on_retry, transport=transport)
 
     def __enter__(self) -> Client:
@@ -140,7 +141,7 @@ class Client(Organising, Credentials):
         """Takes one's own image out of the registry. One that a submission names stays: `ClientError` (409)."""
         self._http.json("DELETE", f"competitions/{_part(slug)}/images", params={"image": image})
 
-    def _image(self, slug: str, image: str) -> str:
+    def image_named(self, slug: str, image: str) -> str:
         """The image by its digest. A name in the platform's registry means what was pushed under it last."""
         if not is_registry_tag(image):
             return image_digest(image)
@@ -177,7 +178,7 @@ class Client(Organising, Credentials):
         `endpoint`: {url, model, credential} of one, where `kind` is endpoint.
         """
         body: dict[str, Any] = {"competition": slug, "phase": phase, "kind": kind, "message": message, "name": title}
-        body["image"] = self._image(slug, image)
+        body["image"] = self.image_named(slug, image)
         if endpoint is not None:
             body["endpoint"] = dict(endpoint)
         if path is not None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from touchstone_client.board_types import BoardRow, Score, Standing
 from touchstone_client.errors import ClientError
+from touchstone_client.figures import number
 from touchstone_client.types import MetricValue, Results, Submission
 
 #: What is shown without a click where no leaderboard names the results that matter.
@@ -227,11 +228,11 @@ def _overlap(item: MetricValue, before: Score) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", _MINUS)
+    return number(value).replace("-", _MINUS)
 
 
 def _signed(value: float) -> str:
-    return "\N{PLUS-MINUS SIGN}0" if value == 0 else f"{value:+.4g}".replace("-", _MINUS)
+    return "\N{PLUS-MINUS SIGN}0" if value == 0 else number(value, sign=True).replace("-", _MINUS)
 
 
 def _between(low: float | None, high: float | None) -> str:

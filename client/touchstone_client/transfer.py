@@ -113,9 +113,18 @@ def _put(http: Transport, path: str, data: bytes, digest: bytes) -> None:
 
 
 def download_to(
-    http: Transport, path: str, target: Path, *, sha256: str = "", progress: Progress | None = None
+    http: Transport,
+    path: str,
+    target: Path,
+    *,
+    sha256: str = "",
+    private: bool = False,
+    progress: Progress | None = None,
 ) -> None:
-    """GETs `path` into `target`, which appears only when it is whole. Raises `ClientError` where the digest differs."""
+    """GETs `path` into `target`, which appears only when it is whole. Raises `ClientError` where the digest differs.
+
+    `private`: others on this machine may not read it.
+    """
     if sha256 and target.is_file() and sha256_file(target) == sha256:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +139,7 @@ def download_to(
                 hint="Run the same command again.",
                 code="digest_mismatch",
             )
-        os.chmod(name, 0o644)
+        os.chmod(name, 0o600 if private else 0o644)
         os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)

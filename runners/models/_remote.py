@@ -62,7 +62,12 @@ class RemoteClient(Asking):
     def wait_ready(self, deadline: float) -> None:
         """Wait until `GET /v2/health/ready` answers 200: many services have to wake up first."""
         while True:
-            status = self._get("/v2/health/ready", deadline).status
+            try:
+                status = self._get("/v2/health/ready", deadline).status
+            except Trouble as trouble:
+                if trouble.code != "endpoint_error":
+                    raise
+                status = 503  # what else it answered while it wakes up says the same
             if status == 200:
                 return
             if 400 <= status < 500:  # no service says "not yet" like this
@@ -79,10 +84,10 @@ class RemoteClient(Asking):
 
     def ping(self, deadline: float) -> None:
         """Time an exchange in which the model has no part; one that fails tells nothing."""
-        self._pace(deadline)
         try:
+            self._pace(deadline)
             answer = self._http.get(f"{self._at.url}/v2/health/live", timeout=self._seconds(deadline))
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ChannelTimeout):
             return
         timing = answer.extensions["outbound"]
         if answer.status_code == 200 and timing["reused"]:
@@ -166,7 +171,8 @@ class RemoteClient(Asking):
             raise Trouble("endpoint_tls", f"{error}") from error
         if isinstance(error, OutboundRefused):
             raise Trouble("endpoint_address", f"{error}") from error
-        if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error):
+        ended = "disconnected" in str(error) or "peer closed connection" in str(error)
+        if isinstance(error, httpx.RemoteProtocolError) and not ended:
             raise ProtocolError("the answer is no correct HTTP") from error
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return Trouble("endpoint_unreachable", str(error))
@@ -210,7 +216,7 @@ def _asked_pause(text: str | None) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     if not math.isfinite(seconds):
         return None

@@ -29,9 +29,9 @@ _INTERPOLATED = re.compile(r"\$\[\[ inputs\.([a-z-]+) \]\]")
 #: Stands for `python3` of a runner. A real virtual environment, with the packages of this one instead of an index's.
 _PYTHON = """#!/bin/bash
 set -eu
-if [ "${{1:-}} ${{2:-}}" = "-m venv" ]; then
-  "{python}" -m venv --without-pip "$3"
-  echo "{packages}" > "$("$3/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
+if [ "${{1:-}} ${{2:-}} ${{3:-}}" = "-I -m venv" ]; then
+  "{python}" -I -m venv --without-pip "$4"
+  echo "{packages}" > "$("$4/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
 else
   exec "{python}" "$@"
 fi

@@ -141,7 +141,7 @@ def test_a_tag_that_was_pushed_again_moves_no_submission(live: Live, host: str, 
     assert _pull(live, f"{host}/{slug}/alice/model@{new}")[0] == second
     alice.made += [first, second]
     client = live.person("alice")
-    assert client._image(slug, target) == f"{host}/{slug}/alice/model@{new}"
+    assert client.image_named(slug, target) == f"{host}/{slug}/alice/model@{new}"
 
 
 def _pull(live: Live, reference: str, *, user: str = "alice") -> tuple[str, list[dict[str, Any]]]:

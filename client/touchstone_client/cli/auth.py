@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from touchstone_client.cli import output
-from touchstone_client.cli.group import Session, connect
+from touchstone_client.cli.group import Session, connect, warn_cleartext
 from touchstone_client.errors import ClientError, ExitCode
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ def login(
     given = sys.stdin.readline().strip() if with_token else token or session.token
     credentials = config.resolve(url=url or session.url, token=given)
     session.interrupted = "Nobody is logged in by this."
+    warn_cleartext(session, credentials.url)
     secret, by_login = credentials.token, False
     if oidc:
+        config.identity_check(credentials)
         secret = _by_oidc(credentials.url, competition)
     elif not given and not os.environ.get(config.TOKEN_VARIABLE):
         if with_token:
@@ -74,8 +76,6 @@ def login(
             secret, by_login = _by_device(client, scope or list(_SCOPES), browser=browser), True
     with Client(credentials.url, secret, patience=10.0) as client:
         me = client.me()
-    if config.is_cleartext(credentials.url):
-        output.talk(f"Warning: {credentials.url} is not encrypted; others on the network can read your token.")
     place = config.store(url=credentials.url, token=secret, by_login=by_login)
     output.talk(f"Logged in at {credentials.url} as {me.username} (may: {', '.join(me.scopes)}). Kept in {place}.")
 
@@ -98,7 +98,7 @@ def _by_oidc(url: str, competition: str) -> str:
     wanted = competition or settings.look_up("competition").value
     if not wanted:
         raise typer.BadParameter("needs --competition: the token is good for one", param_hint="--oidc")
-    return token_from_ci(url=url, competition=wanted, environ=os.environ)
+    return token_from_ci(url=url, competition=wanted, environ=os.environ, say=output.talk)
 
 
 def _by_device(client: Client, scopes: list[str], *, browser: bool) -> str:
@@ -138,6 +138,7 @@ def logout(
     url = config.resolve(url=session.url, token=session.token).url
     own = config.made_by_login(url=url)
     if own and not local:
+        warn_cleartext(session, url)
         _revoke(url, own)
     if not config.forget(url=url):
         output.talk(f"There was no stored token of {url}.")

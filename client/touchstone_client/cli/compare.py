@@ -8,6 +8,7 @@ import typer
 
 from touchstone_client.cli import output
 from touchstone_client.cli.group import connect
+from touchstone_client.figures import number
 
 if TYPE_CHECKING:
     from touchstone_client.organising_types import ComparedValue
@@ -65,14 +66,14 @@ def _cells(cells: tuple[ComparedValue, ...]) -> list[str]:
 def _value(cell: ComparedValue) -> str:
     if cell.value is None:
         return f"- ({cell.reason or cell.state})"
-    between = "" if cell.low is None or cell.high is None else f" [{cell.low:.4g}, {cell.high:.4g}]"
-    return f"{cell.value:.4g}{between}"
+    between = "" if cell.low is None or cell.high is None else f" [{number(cell.low)}, {number(cell.high)}]"
+    return f"{number(cell.value)}{between}"
 
 
 def _difference(cell: ComparedValue) -> str:
     if cell.difference is None:
         return "-"
-    told = [f"{cell.difference:+.4g}"]
+    told = [number(cell.difference, sign=True)]
     if cell.relation in ("better", "worse", "same"):
         told.append(cell.relation)
     if cell.overlap is not None and cell.difference:

@@ -190,7 +190,7 @@ def _download_split(client: Client, slug: str, split: Split, folder: Path) -> No
     from touchstone_client.describing import safe_name
 
     for file in split.files:
-        target = folder / split.name / safe_name(file.name)
+        target = folder / safe_name(split.name) / safe_name(file.name)
         with bar(f"{split.name}/{file.name}") as progress:
             client.download(slug, split.name, file, target, progress=progress)
         output.data(str(target))

@@ -30,10 +30,18 @@ class Session:
     url: str = ""
     token: str = ""
     interrupted: str = ""
+    warned: bool = False
 
 
 class TouchstoneGroup(TyperGroup):
     """Turns errors into messages and exit codes, in one place for all commands."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each command with its whole first sentence; the framework would cut it at the width of the terminal."""
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(200)) for name, command in named if command and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -72,10 +80,13 @@ def connect(ctx: typer.Context, *, need_token: bool = True, patience: float = 60
     credentials = config.resolve(url=session.url, token=session.token)
     token = credentials.token
     wanted = competition or settings.look_up("competition").value
+    if token or (wanted and _in_ci()):
+        warn_cleartext(session, credentials.url)
     if not token and wanted and _in_ci():
         from touchstone_client.oidc import token_from_ci
 
-        token = token_from_ci(url=credentials.url, competition=wanted, environ=os.environ)
+        config.identity_check(credentials)
+        token = token_from_ci(url=credentials.url, competition=wanted, environ=os.environ, say=output.talk)
     if need_token and not token:
         raise ClientError(
             f"Not logged in at {credentials.url}",
@@ -86,6 +97,15 @@ def connect(ctx: typer.Context, *, need_token: bool = True, patience: float = 60
             exit_code=ExitCode.AUTH,
         )
     return Client(credentials.url, token, patience=patience, on_retry=_told_once())
+
+
+def warn_cleartext(session: Session, url: str) -> None:
+    """Says once, before it is sent, that others can read a token on its way."""
+    from touchstone_client import config
+
+    if config.is_cleartext(url) and not session.warned:
+        session.warned = True
+        output.talk(f"Warning: {url} is not encrypted; others on the network can read your token.")
 
 
 def _in_ci() -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from touchstone_client.cli import output
-from touchstone_client.cli.group import Session, connect
+from touchstone_client.cli.group import connect
 
 _Competition = Annotated[str, typer.Argument(metavar="COMPETITION", help="Its slug.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,13 +36,11 @@ def push(
     \b
     touchstone image push my-model:1 -c garments
     """
-    from touchstone_client import config
     from touchstone_client.pushing import push_image
 
-    session: Session = ctx.obj
-    with connect(ctx) as client:
+    with connect(ctx, competition=competition) as client:
         place, me = client.image_place(competition), client.me()
-    token = config.resolve(url=session.url, token=session.token).token
+    token = client.token  # the one in use: a job of a CI service exchanged its identity for it
     pushed = push_image(local, place=place, username=me.username, token=token, name=name, say=output.talk)
     output.talk(f"Pushed. Submit it with: touchstone submit {competition} --image {pushed}")
     if json:
@@ -59,7 +57,7 @@ def list_images(ctx: typer.Context, competition: _Competition, json: _Json = Fal
     """
     from touchstone_client.cli.progress import megabytes
 
-    with connect(ctx) as client:
+    with connect(ctx, competition=competition) as client:
         place = client.image_place(competition)
     if json:
         output.as_json({"place": place})
@@ -84,6 +82,6 @@ def remove(
     parts = image.split("/")
     if len(parts) < 4 or "@sha256:" not in image:
         raise typer.BadParameter(f"{image!r} is not of the form HOST/COMPETITION/YOU/NAME@sha256:…")
-    with connect(ctx) as client:
+    with connect(ctx, competition=parts[1]) as client:
         client.image_remove(parts[1], image)
     output.talk(f"Removed {image}.")

@@ -44,6 +44,7 @@ def finish(
     previous = before.row if before is not None and before.row.submission != sent.id else None
     try:
         done = render.watch(client, sent.id, timeout=timeout)
+        results = client.results(done.id)
     except ClientError as error:
         error.add_note(_TOLD)
         found = _now(client, sent)
@@ -51,7 +52,6 @@ def finish(
             output.as_json({"submission": found, "results": None, "missed": [], "standing": before})
         _write(summary, found, None, before, previous, ())
         raise
-    results = client.results(done.id)
     verdicts = judged(thresholds, results) if done.status == "scored" else []
     standing = _standing(client, done, board) if done.status == "scored" else before
     _write(summary, done, results, standing, previous, verdicts)

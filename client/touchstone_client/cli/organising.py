@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,9 @@ import typer
 from touchstone_client.cli import output
 from touchstone_client.cli.bundle import group
 from touchstone_client.cli.group import connect
+from touchstone_client.cli.target import seconds
 from touchstone_client.errors import ClientError, ExitCode
+from touchstone_client.figures import number
 
 if TYPE_CHECKING:
     from touchstone_client.organising_types import CheckValue, MadeUp, PublishCheck, Rerun
@@ -97,13 +100,27 @@ def pull(
         with connect(ctx) as client, bar(slug) as progress:
             client.export(slug, place / "bundle.zip", progress=progress)
         _unpack(place / "bundle.zip", place / "bundle")
-        if target.exists():
-            os.replace(target, place / "before")
-        os.replace(place / "bundle", target)
+        ctx.obj.interrupted = f"Nothing was lost: {target} is as it was, or wholly replaced."
+        _put(place / "bundle", target, before=place / "before")
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if target.exists() or not (place / "before").exists():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            output.talk(f"{target} as it was is in {place / 'before'}: move it back.")
     output.talk(f"Edit {target}, then: touchstone competition push {target}")
     output.data(str(target))
+
+
+def _put(new: Path, target: Path, *, before: Path) -> None:
+    """Put `new` in the place of `target`, which is kept at `before`, and put back where that does not come off."""
+    try:
+        if target.exists():
+            os.replace(target, before)
+        os.replace(new, target)
+    except BaseException:
+        if before.exists() and not target.exists():
+            os.replace(before, target)
+        raise
 
 
 def _refuse_foreign(target: Path, *, replace: bool) -> None:
@@ -121,7 +138,17 @@ def _refuse_foreign(target: Path, *, replace: bool) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Files only, each inside the folder, and no more bytes than the archive says."""
+    """Files only, each inside the folder, and no more bytes than the archive says. Raises `ClientError`."""
+    try:
+        _unpack_files(archive, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ClientError(
+            "The bundle that the server sent cannot be unpacked", why=str(error) or "it ends too soon",
+            hint="Fetch it again. If it stays, tell who runs the server.", code="broken_bundle",
+        ) from error  # fmt: skip
+
+
+def _unpack_files(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as held:
         entries = [entry for entry in held.infolist() if not entry.is_dir()]
         if sum(entry.file_size for entry in entries) > _LARGEST:
@@ -139,9 +166,12 @@ def _unpack(archive: Path, folder: Path) -> None:
 def rehearse(
     ctx: typer.Context,
     slug: _Slug,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 3 where something was found.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for the end; exit 3 where something was found, or nothing ever checked."),
+    ] = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Begin anew, or show how it stands.")] = True,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Longest wait in seconds.")] = None,
+    timeout: Annotated[str, typer.Option(help="Longest wait, such as 90s or 30m. The check goes on afterwards.")] = "",
     json: _Json = False,
 ) -> None:
     """Send made-up submissions of every phase through the real queue, and see that each is scored as it must be.
@@ -154,12 +184,12 @@ def rehearse(
     with connect(ctx) as client:
         found = client.rehearse(slug) if start else client.rehearsal(slug)
         if wait and found.state == "running":
-            found = client.rehearsal_wait(slug, timeout=timeout, on_change=_teller())
+            found = client.rehearsal_wait(slug, timeout=seconds(timeout), on_change=_teller())
     if json:
         output.as_json({"check": found})
     else:
         _show(slug, found)
-    if found.state == "failed":
+    if found.state == "failed" or (wait and found.state == "none"):  # who waits for a check has none that passed
         raise typer.Exit(ExitCode.SUBMISSION_FAILED)
 
 
@@ -205,7 +235,7 @@ def _why(item: MadeUp) -> str:
 
 
 def _wrong(value: CheckValue) -> str:
-    shown = "-" if value.value is None else f"{value.value:.4g}"
+    shown = "-" if value.value is None else number(value.value)
     return f"{value.key} is {shown}, expected {value.expected}"
 
 

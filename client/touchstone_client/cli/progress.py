@@ -13,6 +13,7 @@ from touchstone_client.transfer import Progress, Stage
 @contextmanager
 def bar(name: str) -> Iterator[Progress]:
     """A callback for transfers; the bar is gone when the block ends."""
+    name = output.printable(name)  # the server's, maybe
     if not sys.stderr.isatty():
         yield _lines(name)
         return

@@ -11,6 +11,7 @@ import typer
 from touchstone_client.cli import output
 from touchstone_client.cli.threshold import Threshold, missed
 from touchstone_client.errors import ExitCode
+from touchstone_client.figures import number
 
 if TYPE_CHECKING:
     from touchstone_client.sdk import Client
@@ -99,11 +100,11 @@ def metric_table(items: Sequence[MetricValue]) -> None:
 
 
 def value(item: MetricValue) -> str:
-    return "-" if item.value is None else f"{item.value:.4g}"
+    return "-" if item.value is None else number(item.value)
 
 
 def interval(item: MetricValue) -> str:
-    return "-" if item.low is None or item.high is None else f"{item.low:.4g} to {item.high:.4g}"
+    return "-" if item.low is None or item.high is None else f"{number(item.low)} to {number(item.high)}"
 
 
 def validity(verdict: str, doubts: Sequence[str]) -> str:

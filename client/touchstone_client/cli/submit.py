@@ -225,6 +225,8 @@ def _send(
     from touchstone_client.packing import sha256_file
     from touchstone_client.pending import fingerprint, pending
 
+    # A tag may mean another image by the next try: what is resumed is known by the digest.
+    image = client.image_named(competition.slug, artifact.image)
     endpoint = {"url": artifact.url, "model": model, "credential": credential} if artifact.url else None
     with sendable(artifact) as file:
         _check_size(competition, file)
@@ -236,7 +238,7 @@ def _send(
             phase.slug,
             artifact.kind,
             artifact.name,
-            what,
+            what or image,
             name,
             message,
             str(endpoint),
@@ -248,7 +250,7 @@ def _send(
                 file,
                 name=artifact.name if file is not None else "",
                 kind=artifact.kind,
-                image=artifact.image,
+                image=image,
                 endpoint=endpoint,
                 title=name,
                 message=message,
@@ -260,6 +262,10 @@ def _send(
 def _tell_sent(client: Client, sent: Submission) -> None:
     place = f", place {sent.queue_position} in the queue" if sent.queue_position else ""
     output.talk(f"Submitted {sent.id} ({sent.kind}) to {sent.competition}/{sent.phase}{place}: {sent.url}")
-    quota = client.quota(sent.competition, sent.phase)
-    if left := render.quota_line(quota):
+    try:
+        left = render.quota_line(client.quota(sent.competition, sent.phase))
+    except ClientError as error:  # an extra: it was made, and whoever is told otherwise makes another
+        output.talk(f"Note: what is left cannot be read: {error}")
+        return
+    if left:
         output.talk(f"After: {left}")

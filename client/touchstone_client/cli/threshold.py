@@ -59,10 +59,10 @@ def _judged(threshold: Threshold, by_key: dict[str, MetricValue]) -> Judged:
         why = f"{found.state}{f' ({found.reason})' if found.reason else ''}"
         return Judged(threshold.key, limit, why, False, f"{threshold.key}: {why}")
     measured, relation = _compared(found)
-    worse = measured < threshold.value if relation == "at least" else measured > threshold.value
+    passed = measured >= threshold.value if relation == "at least" else measured <= threshold.value  # no NaN does
     wanted = f"{relation} {limit}"
     text = f"{threshold.key}: {measured:.6g}, wanted {wanted}"
-    return Judged(threshold.key, wanted, f"{measured:.6g}", not worse, text)
+    return Judged(threshold.key, wanted, f"{measured:.6g}", passed, text)
 
 
 def _compared(found: MetricValue) -> tuple[float, str]:

@@ -118,7 +118,7 @@ def _text(value: object) -> str:
 
 def _github(issuer: Issuer, claims: Mapping[str, str]) -> Job:
     repository, run = claims.get("repository", ""), claims.get("run_id", "")
-    whole = claims.get("workflow_ref", "").partition("@")[0]
+    whole = claims.get("workflow_ref", "").partition("@refs/")[0]  # a file may have an @ in its name
     front = f"{repository}/"
     linked = _PATH.fullmatch(repository) and run.isdecimal() and issuer.web
     return Job(

@@ -87,8 +87,9 @@ def _fitting(issuer: Issuer, job: Job, competition: str, user: str) -> TrustedPu
     if len(left) > 1:
         raise NotAllowed(
             _("More than one trust fits this job."),
-            _("Name the competition, and in TOUCHSTONE_USER the person whose trust it is."), "oidc_ambiguous",
-        )  # fmt: skip
+            _("Name the competition, and set `user` (TOUCHSTONE_USER) to the person whose trust it is."),
+            "oidc_ambiguous",
+        )
     return left[0]
 
 

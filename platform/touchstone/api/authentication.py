@@ -106,6 +106,16 @@ def token_provenance(request: Request) -> dict[str, str]:
     return dict(request.auth.provenance) if isinstance(request.auth, ApiToken) else {}
 
 
+def job_refuse(request: Request, text: str = "it does not decide about a team") -> None:
+    """Raises `PermissionDenied` for the token of a CI service's job: it was let in to submit, and leaves no way back.
+
+    Whoever runs code in a job could else let people of theirs into a team, who stay when the token has ended, or
+    withdraw what was sent, for good. `text`: what it does not do.
+    """
+    if isinstance(request.auth, ApiToken) and request.auth.origin == ApiToken.Origin.CI:
+        raise PermissionDenied(f"A job of a CI service submits; {text}.", "scope_missing")
+
+
 def competition_named(request: Request, view: Any) -> str | None:
     """The slug of the competition that a request is about, whoever may see it; None where it names none."""
     given = view.kwargs

@@ -99,6 +99,11 @@ def _digest(request: Request) -> str:
     return hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
 
 
+def answers_forget() -> None:
+    """Forget all that are old, also where nobody sends a key any more."""
+    IdempotentAnswer.objects.filter(created_at__lt=now() - _KEPT).delete()
+
+
 def _sweep() -> None:
     """Forget some that are old; each request that adds one takes out more than one."""
     old = IdempotentAnswer.objects.filter(created_at__lt=now() - _KEPT).order_by("created_at").values("pk")[:_SWEPT]

@@ -50,14 +50,14 @@ def announce(
             competition=competition, participation=participation, author=by, audience=audience,
             title=clean(title.strip(), limit=200), markdown=clean(markdown), mail_wanted=mail and mail_is_on(),
         )  # fmt: skip
-        audit_append(
-            actor=by, act="announcement.create", subject=f"competition:{competition.slug}",
-            data={"announcement": made.pk, "title": made.title, "to_one": participation is not None},
-        )  # fmt: skip
         # Later than at import: the webhooks build on this app.
         from touchstone.hooks.events import announcement_event
 
         announcement_event(announcement=made)
+        audit_append(
+            actor=by, act="announcement.create", subject=f"competition:{competition.slug}",
+            data={"announcement": made.pk, "title": made.title, "to_one": participation is not None},
+        )  # fmt: skip
         if made.mail_wanted:
             enqueue("touchstone.announcement_mail", str(made.pk))
     return made

@@ -61,6 +61,7 @@ app.conf.update(
         "check-prepare-sweep": {"task": "touchstone.check_prepare_sweep", "schedule": 30.0, "options": {"expires": 30}},
         "hooks-deliver": {"task": "touchstone.hooks_deliver", "schedule": 10.0, "options": {"expires": 10}},
         "hooks-tidy": {"task": "touchstone.hooks_tidy", "schedule": 60.0, "options": {"expires": 60}},
+        "answers-forget": {"task": "touchstone.answers_forget", "schedule": 3600.0, "options": {"expires": 3600}},
         "exports-sweep": {"task": "touchstone.exports_sweep", "schedule": 60.0, "options": {"expires": 60}},
         "data-inspect-sweep": {"task": "touchstone.data_inspect_sweep", "schedule": 30.0, "options": {"expires": 30}},
     },
@@ -73,6 +74,7 @@ app.autodiscover_tasks(
         "touchstone.drafts",
         "touchstone.exports",
         "touchstone.hooks",
+        "touchstone.api",
     ]
 )
 

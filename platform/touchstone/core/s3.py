@@ -144,9 +144,12 @@ class S3Storage(Storage):
         options = {"Key": self._object(name), "UploadId": upload, "PartNumber": number, "Body": data}
         self._part_ask("upload_part", **options)
 
-    def multipart_url(self, name: str, upload: str, number: int, *, seconds: int) -> str:
-        """A URL to which this one part may be PUT until it expires."""
-        what = {"Bucket": self.bucket, "Key": self._object(name), "UploadId": upload, "PartNumber": number}
+    def multipart_url(self, name: str, upload: str, number: int, *, size: int, seconds: int) -> str:
+        """A URL to which this one part, of `size` bytes and no others, may be PUT until it expires."""
+        what = {
+            "Bucket": self.bucket, "Key": self._object(name), "UploadId": upload, "PartNumber": number,
+            "ContentLength": size,
+        }  # fmt: skip
         return str(self._client(self._public_url).generate_presigned_url("upload_part", what, ExpiresIn=seconds))
 
     def multipart_parts(self, name: str, upload: str) -> list[HeldPart]:

@@ -155,10 +155,24 @@ def storage_delete(*, name: str) -> None:
     default_storage.delete(name)
 
 
+def storage_files(*, folder: str) -> list[str]:
+    """Names, inside `folder`, of what `storage_save` stored there."""
+    try:
+        return default_storage.listdir(folder)[1]
+    except FileNotFoundError:
+        return []
+
+
 def storage_direct() -> S3Storage | None:
     """The store to which browsers and terminals may send parts themselves; None where all goes through the server."""
+    store = storage_s3()
+    return store if store is not None and store.direct else None
+
+
+def storage_s3() -> S3Storage | None:
+    """The store where it is an S3-compatible one, whoever may reach it."""
     store = storages["default"]
-    return store if isinstance(store, S3Storage) and store.direct else None
+    return store if isinstance(store, S3Storage) else None
 
 
 def blob_adopt(*, store: S3Storage, name: str, expected: BlobInfo) -> None:

@@ -60,9 +60,13 @@ def run_lock(*, run_id: object) -> Run:
 
 
 def run_make_current(*, run: Run) -> None:
-    """Let this run be the one that counts for its submission."""
+    """Let this run be the one that counts for its submission. One that is scored is told of now: now it is shown."""
     run.submission.run = run
     run.submission.save(update_fields=["run"])
+    if run.status == S.SCORED:
+        from touchstone.hooks.events import run_event  # as below
+
+        run_event(run=run, to=S.SCORED)
 
 
 def run_transition(*, run: Run, to: RunStatus, reason: str, **fields: Any) -> Run:

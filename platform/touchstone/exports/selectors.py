@@ -17,6 +17,8 @@ from touchstone.core.jobs import JobState
 from touchstone.exports.models import Export
 from touchstone.submissions.dashboard import stored_bytes
 
+FOLDER = "exports"
+
 
 @dataclass(frozen=True)
 class ExportSizes:
@@ -55,4 +57,4 @@ def export_sizes(*, competition: Competition) -> ExportSizes:
 
 def export_path(*, export: Export) -> str:
     """Where its file is stored."""
-    return f"exports/{export.pk}.zip"
+    return f"{FOLDER}/{export.pk}.zip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 import time
@@ -22,21 +23,23 @@ from touchstone.competitions.selectors import is_organiser
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound
 from touchstone.core.jobs import UNDER_WAY, JobState, job_end, job_fresh, job_renew, job_take, jobs_stuck
-from touchstone.core.storage import CHUNK, storage_delete, storage_save
+from touchstone.core.storage import CHUNK, storage_delete, storage_files, storage_save
 from touchstone.core.tasks import enqueue
 from touchstone.exports.archive import archive_write
 from touchstone.exports.contents import contents
 from touchstone.exports.models import Export
-from touchstone.exports.selectors import export_path, export_sizes
+from touchstone.exports.selectors import FOLDER, export_path, export_sizes
 
 log = structlog.get_logger(__name__)
 
 TASK = "touchstone.export_run"
 #: How long a file is kept.
 KEPT = timedelta(hours=24)
-#: Who makes one says this often that it is still at it.
-_LEASE_SECONDS = 120
+#: Who makes one says this often that it is still at it. A large table is made whole before its first byte.
+_LEASE_SECONDS = 600
 _SAY_SECONDS = 2.0
+#: Storing the file says nothing on its way; slower than this no storage is.
+_STORED_BYTES_PER_SECOND = 4 * 2**20
 
 
 class _Lost(Exception):
@@ -99,7 +102,22 @@ def exports_sweep() -> int:
         storage_delete(name=export_path(export=gone))
         gone.delete()
     Export.objects.filter(state=JobState.FAILED, finished_at__lt=now() - KEPT).delete()
+    _orphans_delete()
     return len(keys)
+
+
+def _orphans_delete() -> None:
+    """Remove files that no export names: it went with its competition, or failed after the file was stored.
+
+    They hold hidden labels. The row is there before the file is, so a file without one is never about to be named.
+    """
+    found: dict[UUID, str] = {}
+    for name in storage_files(folder=FOLDER):
+        with contextlib.suppress(ValueError):  # one that is being written has another name
+            found[UUID(name.removesuffix(".zip"))] = name
+    live = Export.objects.filter(pk__in=found).exclude(state=JobState.FAILED)
+    for key in found.keys() - set(live.values_list("pk", flat=True)):
+        storage_delete(name=f"{FOLDER}/{found[key]}")
 
 
 class _Keeper:
@@ -119,7 +137,11 @@ class _Keeper:
         self._said = time.monotonic()
         # Tables are counted too, which nobody knew before: it never says that all is done before it is.
         done = min(self._done, max(0, self.total - 1))
-        renewed = job_renew(self.rows, lease=self.lease, seconds=_LEASE_SECONDS, done=done)
+        self.hold(_LEASE_SECONDS, done=done)
+
+    def hold(self, seconds: float, **fields: int) -> None:
+        """Keep it for so long from now on. Raises `_Lost`."""
+        renewed = job_renew(self.rows, lease=self.lease, seconds=seconds, **fields)
         if renewed is None:
             raise _Lost
         self.lease = renewed
@@ -130,6 +152,8 @@ def _make(export: Export, keeper: _Keeper) -> None:
         place = Path(folder) / "everything.zip"
         with place.open("wb") as target:
             archive_write(target=target, items=contents(export=export), wrote=keeper.wrote)
+        # Nobody else may begin the same file meanwhile: both are stored under one name.
+        keeper.hold(_LEASE_SECONDS + place.stat().st_size / _STORED_BYTES_PER_SECOND)
         with place.open("rb") as made:
             digest, size = _digest(made)
             made.seek(0)

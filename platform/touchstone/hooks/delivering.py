@@ -2,7 +2,7 @@
 
 A message is claimed with a lease and sent outside any transaction, so one whose process died is sent once more; its
 id is the same each time, and receivers know it by that. One address gets one message at a time, and rests after a
-failure, so that a slow one keeps neither the others nor the server's tasks waiting.
+failure, and one process sends at a time, so that slow ones keep neither the others nor the server's tasks waiting.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 import time
 import unicodedata
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,15 +20,17 @@ import httpx
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 
 from runners.outbound import OutboundRefused, outbound_client
 from touchstone.audit.services import audit_append
 from touchstone.core.clock import now
 from touchstone.core.sealing import Sealed, unseal
+from touchstone.core.tasks import enqueue
 from touchstone.core.text import clean
+from touchstone.hooks.events import DELIVER
 from touchstone.hooks.models import Delivery, Webhook
 from touchstone.hooks.signing import signature_headers
 
@@ -46,6 +50,8 @@ _ANSWER_MOST = 2**17
 _ANSWER_BYTES = 2048
 _KEPT = timedelta(days=30)
 _GONE = 410
+#: Key of the advisory lock of who sends. It goes with the connection, should its process die.
+_LOCK = 0x686F6F6B
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,38 @@ class _Answer:
 
 
 def hooks_deliver() -> int:
-    """Send what is due, for a while; how many attempts were made."""
-    until, count = time.monotonic() + _BUDGET_SECONDS, 0
+    """Send what is due, for a while, unless another process does; how many attempts were made."""
+    until, count, idle = time.monotonic() + _BUDGET_SECONDS, 0, 0
+    while idle < 2:  # what is due and cannot be claimed is held by somebody who asks for it to be sent
+        with _alone() as alone:
+            if not alone:  # whoever sends looks again after it has let go of the lock
+                break
+            sent = _deliver(until)
+        count, idle = count + sent, 0 if sent else idle + 1
+        if not _due().exists():
+            break
+        if time.monotonic() >= until:  # other tasks have their turn first
+            enqueue(DELIVER)
+            break
+    return count
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether nobody else sends, for as long as the context lasts."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def _deliver(until: float) -> int:
+    count = 0
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="hooks") as pool:
         while time.monotonic() < until and (claimed := _claim()):
             letters = [letter for letter in map(_letter, claimed) if letter is not None]
@@ -81,16 +117,20 @@ def hooks_deliver() -> int:
 
 
 def deliveries_forget() -> int:
-    """Remove what ended long ago."""
-    ended = Delivery.objects.exclude(status=Delivery.Status.WAITING)
-    return ended.filter(created_at__lt=now() - _KEPT).delete()[0]
+    """Remove what is old, and what has waited so long for a webhook that is off or whose owner may hear no more."""
+    return Delivery.objects.filter(created_at__lt=now() - _KEPT).delete()[0]
+
+
+def _due() -> QuerySet[Delivery]:
+    moment = now()
+    awake = Q(webhook__rests_until=None) | Q(webhook__rests_until__lte=moment)
+    due = Delivery.objects.filter(awake, status=Delivery.Status.WAITING, next_at__lte=moment, webhook__enabled=True)
+    return due.filter(_hears(), webhook__owner__is_active=True)
 
 
 def _claim() -> list[Delivery]:
     moment = now()
-    awake = Q(webhook__rests_until=None) | Q(webhook__rests_until__lte=moment)
-    due = Delivery.objects.filter(awake, status=Delivery.Status.WAITING, next_at__lte=moment, webhook__enabled=True)
-    firsts = due.order_by("webhook_id", "next_at").distinct("webhook_id").values("pk")
+    firsts = _due().order_by("webhook_id", "next_at").distinct("webhook_id").values("pk")
     with transaction.atomic():
         rows = Delivery.objects.select_for_update(skip_locked=True, of=("self",)).select_related("webhook__owner")
         # Asked again under the lock: another process may have taken it since.
@@ -99,6 +139,13 @@ def _claim() -> list[Delivery]:
             row.attempts, row.tried_at, row.next_at = row.attempts + 1, moment, moment + _LEASE
             row.save(update_fields=["attempts", "tried_at", "next_at"])
     return taken
+
+
+def _hears() -> Q:
+    """Messages whose owner may be told now: what waited may have been written while they organised."""
+    owner = F("webhook__owner")
+    organises = Q(webhook__competition__owner=owner) | Q(webhook__competition__organisers=owner)
+    return Q(webhook__competition=None) | Q(webhook__owner__is_superuser=True) | organises
 
 
 def _letter(delivery: Delivery) -> _Letter | None:
@@ -155,7 +202,9 @@ def _record(delivery: Delivery, answer: _Answer) -> None:
         hook = Webhook.objects.select_for_update(no_key=True).filter(pk=delivery.webhook_id).first()
         if hook is None:  # removed meanwhile
             return
-        row = Delivery.objects.get(pk=delivery.pk)
+        row = Delivery.objects.select_for_update(of=("self",)).filter(pk=delivery.pk).first()
+        if row is None or row.attempts != delivery.attempts:  # asked for anew, or taken by another sender since
+            return
         row.http_status, row.milliseconds = answer.status, answer.milliseconds
         row.answer, row.problem = answer.text, answer.problem
         if not answer.problem:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 from django.utils import translation
@@ -57,13 +58,14 @@ def submission_event(*, submission: Submission, what: str, run: Run | None = Non
 
 
 def run_event(*, run: Run, to: RunStatus) -> None:
-    """Tell how a run ended. One that was evaluated again is told where it was scored, and then says so."""
-    what = _ENDED.get(to)
-    if what is None or (run.rerun_id is not None and to != RunStatus.SCORED):
+    """Tell how a run ended. One that was evaluated again is told where it was scored, and then says so.
+
+    Only of a run that counts: another is not shown, and is told of when it begins to count.
+    """
+    what, again = _ENDED.get(to), run.rerun_id is not None
+    if what is None or run.submission.run_id != run.pk or (again and to != RunStatus.SCORED):
         return
-    submission = run.submission
-    more = {} if submission.run_id == run.pk else {"evaluated_again": True}
-    submission_event(submission=submission, what=what, run=run, **more)
+    submission_event(submission=run.submission, what=what, run=run, **({"evaluated_again": True} if again else {}))
 
 
 def board_event(*, board: Leaderboard) -> None:
@@ -116,15 +118,21 @@ def ping_event(*, webhook: Webhook) -> None:
 
 def _phase(hook: Webhook, event: str, phase: Phase, moment: datetime) -> int:
     key = f"{event}:{phase.pk}:{moment.isoformat()}"
+    told = Delivery.objects.filter(webhook=hook, key=key)
     allowed = _listening(event, _organisers(phase.competition)).filter(pk=hook.pk)
-    if Delivery.objects.filter(webhook=hook, key=key).exists() or not allowed.exists():
+    if told.exists() or not allowed.exists():
         return 0
     slug = phase.competition.slug
     data = {
         "competition": slug, "phase": phase.slug, "title": phase.title, "opens": phase.opens, "closes": phase.closes,
         "url": _page("web:phases", slug),
     }  # fmt: skip
-    _write([hook], event, data, key=key)
+    with transaction.atomic():
+        # Under the lock of the webhook, asked again: another process may have told it since.
+        held = Webhook.objects.select_for_update(no_key=True).filter(pk=hook.pk).first()
+        if held is None or told.exists():
+            return 0
+        _write([hook], event, data, key=key)
     return 1
 
 

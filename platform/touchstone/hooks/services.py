@@ -18,7 +18,7 @@ from touchstone.competitions.models import Competition
 from touchstone.competitions.selectors import is_organiser
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, UserError
-from touchstone.core.sealing import seal
+from touchstone.core.sealing import seal, unseal
 from touchstone.core.tasks import enqueue
 from touchstone.hooks.events import DELIVER, EVENTS, OF_SUBMISSIONS, ping_event
 from touchstone.hooks.models import Delivery, Webhook
@@ -94,8 +94,10 @@ def webhook_rotate(*, webhook: Webhook, by: User) -> NewSecret:
 def webhook_delete(*, webhook: Webhook, by: User) -> None:
     """Remove it, and the log of what was sent. What waits is not sent any more."""
     with transaction.atomic():
-        _audit(by, "delete", webhook)
+        # The webhook, its messages, the record: whoever locks more than one of them takes them in this order.
+        Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
         Webhook.objects.filter(pk=webhook.pk).delete()
+        _audit(by, "delete", webhook)
 
 
 def webhook_ping(*, webhook: Webhook) -> None:
@@ -118,6 +120,8 @@ def webhook_ping(*, webhook: Webhook) -> None:
 def delivery_again(*, delivery: Delivery) -> Delivery:
     """Send a message once more, under the same id. Raises `Conflict` where it waits, or nothing is sent."""
     with transaction.atomic():
+        # The webhook first: who writes how an attempt went locks in this order.
+        Webhook.objects.select_for_update(no_key=True).filter(pk=delivery.webhook_id).first()
         row = Delivery.objects.select_for_update(of=("self",)).select_related("webhook").get(pk=delivery.pk)
         if not row.webhook.enabled:
             raise Conflict(_("This webhook is switched off."), _("Switch it on first."), "webhook_off")
@@ -133,6 +137,19 @@ def delivery_again(*, delivery: Delivery) -> Delivery:
 def webhooks_forget(*, user: User) -> None:
     """Remove all that a person registered who leaves, in a transaction."""
     Webhook.objects.filter(owner=user).delete()
+
+
+def webhooks_reseal() -> int:
+    """Seal every secret with the newest key; how many webhooks. Raises `Sealed` where a key is missing."""
+    count = 0
+    with transaction.atomic():
+        for hook in Webhook.objects.select_for_update(no_key=True).order_by("pk"):
+            hook.secret = seal(unseal(hook.secret))
+            signs = hook.old_secret and hook.old_until is not None and hook.old_until > now()
+            hook.old_secret = seal(unseal(hook.old_secret)) if signs else ""
+            hook.save(update_fields=["secret", "old_secret"])
+            count += 1
+    return count
 
 
 def _wake(webhook: Webhook) -> None:

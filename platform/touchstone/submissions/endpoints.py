@@ -80,24 +80,47 @@ def endpoint_accept(*, user: User, given: EndpointGiven) -> EndpointAccepted:
 
 def _credential(user: User, name: str, url: str) -> Credential:
     """The credential, which goes to one host: whoever gets hold of a token must not have it sent to themselves."""
-    found, host = credential_get(user=user, name=name), urlsplit(url).netloc.lower()
-    if found.host and found.host != host:
+    found = credential_get(user=user, name=name)
+    _check_host(found, url)
+    return found
+
+
+def endpoint_bind(*, accepted: EndpointAccepted) -> None:
+    """Let its credential go to this host alone from now on. In the transaction that creates the submission.
+
+    Not before: a submission that is refused binds nothing. Raises as `endpoint_accept` does.
+    """
+    if accepted.credential is None:
+        return
+    name, url = accepted.credential.name, accepted.kept["url"]
+    found = Credential.objects.select_for_update(no_key=True).filter(pk=accepted.credential.pk).first()
+    if found is None:  # deleted meanwhile
+        raise _unknown(name)
+    _check_host(found, url)
+    if not found.host:
+        found.host = _host(url)
+        found.save(update_fields=["host"])
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.lower()
+
+
+def _check_host(found: Credential, url: str) -> None:
+    if found.host and found.host != _host(url):
         raise UserError(
             _("The credential %(name)s is for %(host)s, and is sent nowhere else.")
-            % {"name": name, "host": found.host},
-            _("Register another one for %(host)s.") % {"host": host},
+            % {"name": found.name, "host": found.host},
+            _("Register another one for %(host)s.") % {"host": _host(url)},
             "credential_host",
         )
-    if not found.host:
-        Credential.objects.filter(pk=found.pk, host="").update(host=host)
-    return found
 
 
 def endpoint_ref(*, submission: Submission, spec: CompetitionSpec) -> EndpointRef:
     """Where a node finds a submission's endpoint, with the secret: for the attempt that is about to begin alone."""
     kept, credential = submission.endpoint, submission.credential
     secret, gone = "", bool(kept["credential"]) and credential is None
-    if credential is not None and credential.host != urlsplit(kept["url"]).netloc.lower():
+    if credential is not None and credential.host != _host(kept["url"]):
         gone = True  # it was made anew, for another host
     elif credential is not None:
         try:
@@ -121,12 +144,16 @@ def credential_get(*, user: User, name: str) -> Credential:
     """One of one's own. Raises `NotFound`."""
     found = credentials_of(user=user).filter(name=name).first()
     if found is None:
-        raise NotFound(
-            _("You have no credential called %(name)r.") % {"name": name[:64]},
-            _("Register it first, under your account or with `touchstone credential add`."),
-            "credential",
-        )
+        raise _unknown(name)
     return found
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(
+        _("You have no credential called %(name)r.") % {"name": name[:64]},
+        _("Register it first, under your account or with `touchstone credential add`."),
+        "credential",
+    )
 
 
 def credential_add(*, user: User, name: str, header: str, secret: str) -> Credential:

@@ -21,6 +21,7 @@ from touchstone.core.storage import (
     storage_delete,
     storage_direct,
     storage_open,
+    storage_s3,
     storage_save,
 )
 from touchstone.submissions.models import Upload
@@ -71,10 +72,9 @@ def part_urls(*, upload: Upload, held: dict[int, dict[str, object]]) -> list[Par
         return []
     seconds = max(1, min(settings.TOUCHSTONE_S3_URL_SECONDS, int((upload.expires_at - now()).total_seconds())))
     missing = (n for n in range(1, parts_count(upload=upload) + 1) if n not in held)
-    return [
-        PartUrl(n, store.multipart_url(_whole_name(upload), upload.multipart, n, seconds=seconds))
-        for n, _ in zip(missing, range(URLS), strict=False)
-    ]
+    name, upload_id = _whole_name(upload), upload.multipart
+    sizes = [(n, part_bytes(upload=upload, number=n)) for n, _ in zip(missing, range(URLS), strict=False)]
+    return [PartUrl(n, store.multipart_url(name, upload_id, n, size=size, seconds=seconds)) for n, size in sizes]
 
 
 def part_keep(*, upload: Upload, number: int, data: bytes) -> None:
@@ -102,7 +102,9 @@ def parts_join(*, upload: Upload) -> BlobInfo:
 def parts_drop(*, upload: Upload) -> None:
     """Remove what the parts take. Safe to repeat."""
     if upload.multipart:
-        store = _store()
+        store = storage_s3()
+        if store is None:  # the site has left that store: what is there goes with it
+            return
         store.multipart_abort(_whole_name(upload), upload.multipart)
         store.delete(_whole_name(upload))
         return

@@ -23,7 +23,7 @@ from touchstone.core.storage import BlobInfo, blob_open, blob_put
 from touchstone.core.text import clean
 from touchstone.evaluations.services import check_schedule, run_receive, spec_of
 from touchstone.submissions.allowance import check_allowed
-from touchstone.submissions.endpoints import EndpointAccepted, EndpointGiven, endpoint_accept
+from touchstone.submissions.endpoints import EndpointAccepted, EndpointGiven, endpoint_accept, endpoint_bind
 from touchstone.submissions.models import Submission, Upload
 from touchstone.submissions.selectors import Quota, quota
 from touchstone.submissions.uploads import upload_complete, upload_create, upload_part_put
@@ -94,6 +94,8 @@ def submission_create(
             return known
         _check_window(phase, now())
         _check_counts(user, participation, phase, kind, image, lock=True)
+        if elsewhere is not None:
+            endpoint_bind(accepted=elsewhere)
         submission = Submission.objects.create(
             participation=participation, phase=phase, sent_by=user, **artifact.fields(kind), source=source,
             message=clean(message.strip(), limit=500), idempotency_key=idempotency_key,
@@ -109,6 +111,7 @@ def _receive(submission: Submission, user: User) -> None:
     from touchstone.hooks.events import submission_event
 
     phase, run = submission.phase, run_receive(submission=submission)
+    submission_event(submission=submission, what="received", run=run)
     audit_append(
         actor=user, act="submission.create", subject=f"submission:{submission.pk}",
         data={
@@ -116,7 +119,6 @@ def _receive(submission: Submission, user: User) -> None:
             "image": submission.image, **({"endpoint": submission.endpoint} if submission.endpoint else {}),
         },
     )  # fmt: skip
-    submission_event(submission=submission, what="received", run=run)
     check_schedule(run_id=run.pk)
 
 

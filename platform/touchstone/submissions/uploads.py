@@ -239,10 +239,15 @@ def upload_cancel(*, upload: Upload) -> None:
 def uploads_expire() -> int:
     """Drop uploads whose time is over, and their parts. Returns how many."""
     count = 0
-    for upload in Upload.objects.filter(expires_at__lt=now()).order_by("expires_at")[:500]:
-        parts_drop(upload=upload)
-        upload.delete()
-        count += 1
+    late = Upload.objects.filter(expires_at__lt=now()).order_by("expires_at")
+    for key in list(late.values_list("pk", flat=True)[:500]):
+        with transaction.atomic():
+            # One that is being put together at this moment keeps its parts until that has ended.
+            row = late.select_for_update(skip_locked=True).filter(pk=key).first()
+            if row is not None:
+                parts_drop(upload=row)
+                row.delete()
+                count += 1
     return count
 
 

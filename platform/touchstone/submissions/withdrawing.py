@@ -55,14 +55,14 @@ def submission_withdraw(*, submission: Submission, by: User, reason: str = "") -
         for run in runs:
             run_cancel(run=run, user=by)
         participant_rebuild(phase=phase, participation=Participation.objects.get(pk=row.participation_id))
-        audit_append(
-            actor=by, act="submission.withdraw", subject=f"submission:{row.pk}",
-            data={"reason": reason, "by": "participant" if own else "organiser"},
-        )  # fmt: skip
         # Later than at import: the webhooks build on this app.
         from touchstone.hooks.events import submission_event
 
         submission_event(submission=row, what="withdrawn", by="participant" if own else "organiser", reason=reason)
+        audit_append(
+            actor=by, act="submission.withdraw", subject=f"submission:{row.pk}",
+            data={"reason": reason, "by": "participant" if own else "organiser"},
+        )  # fmt: skip
     return row
 
 

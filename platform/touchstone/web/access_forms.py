@@ -20,12 +20,18 @@ _CODE = {**_TEXT, "spellcheck": "false", "autocapitalize": "none"}
 
 SCOPES: dict[str, str | Promise] = {
     "read": _("Read: competitions, your submissions and results"),
-    "submit": _("Submit: send and cancel submissions"),
+    "submit": _(
+        "Submit: send, cancel and withdraw submissions (withdrawing is final), keep and remove credentials of "
+        "endpoints, push and remove images"
+    ),
     "organise": _("Organise: upload and change competitions"),
     "admin": _("Administer: see the nodes that evaluate, for the platform's staff"),
 }
 _LIMITED = {
-    "submit": _("Submit to %(competition)s only: send and cancel submissions there, and read them"),
+    "submit": _(
+        "Submit to %(competition)s only: send, cancel and withdraw submissions there (withdrawing is final), push and "
+        "remove images, and read them"
+    ),
     "organise": _("Organise %(competition)s only: change it, and read all of it"),
 }
 

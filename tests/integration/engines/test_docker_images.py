@@ -23,7 +23,7 @@ from tests.conftest import need
 
 pytestmark = pytest.mark.docker
 
-TEMPLATE = Path(touchstone_client.__file__).parent / "templates" / "container"
+TEMPLATES = Path(touchstone_client.__file__).parent / "templates"
 LIMITS = Limits(memory=2**27, cpus=1.0, seconds=20, tmp=2**20)
 INPUT = InputSpec(kind="array", shape=(3,))
 TASK = TaskSpec(kind="binary", classes=("a", "b"))
@@ -75,8 +75,10 @@ def images(docker_engine: DockerEngine) -> Iterator[Images]:
 def test_the_container_template_is_loaded_by_id_and_answers(
     docker_engine: DockerEngine, images: Images, run_name: str, tmp_path: Path
 ) -> None:
-    files = {"main.py": (TEMPLATE / "main.py").read_bytes()}
-    own = f"{(TEMPLATE / 'Dockerfile').read_text()}\nLABEL a={run_name}\n"  # an image of nobody else
+    weights = io.BytesIO()
+    np.savez(weights, weight=np.ones((3, 2)), bias=np.zeros(2))
+    files = {"main.py": (TEMPLATES / "common" / "main.py").read_bytes(), "weights.npz": weights.getvalue()}
+    own = f"{(TEMPLATES / 'container' / 'Dockerfile').read_text()}\nLABEL a={run_name}\n"  # an image of nobody else
     tag = images.build(own, files, f"{run_name}:1")
     archive = images.save(tag, tmp_path / "image.tar")
     before = docker_engine.client.inspect_image(tag)["Id"]

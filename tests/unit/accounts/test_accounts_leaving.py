@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -24,6 +25,8 @@ from tests.factories.server import (
 from touchstone.accounts.leaving import account_delete, export_archive
 from touchstone.accounts.models import ApiToken, User
 from touchstone.accounts.services import token_create
+from touchstone.api.models import IdempotentAnswer
+from touchstone.api.tasks import answers_forget_task
 from touchstone.audit.services import audit_verify
 from touchstone.competitions.models import Participation
 from touchstone.core.clock import now
@@ -91,6 +94,19 @@ def test_leaving_forgets_the_person_and_keeps_what_was_scored() -> None:
     submission.refresh_from_db()
     assert submission.run.status == RunStatus.CANCELLED
     assert audit_verify() is None
+
+
+def test_what_the_interface_answered_is_forgotten_with_the_person_and_after_a_day() -> None:
+    user, other = user_make("nina"), user_make("max")
+    for person in (user, other):
+        IdempotentAnswer.objects.create(user=person, key="k", digest="d", status=201, body={"name": person.username})
+    account_delete(user=user)
+    assert [row.user for row in IdempotentAnswer.objects.all()] == [other]
+    answers_forget_task()
+    assert IdempotentAnswer.objects.count() == 1
+    IdempotentAnswer.objects.update(created_at=now() - timedelta(hours=25))
+    answers_forget_task()
+    assert not IdempotentAnswer.objects.exists()
 
 
 def test_nothing_shown_keeps_the_name() -> None:

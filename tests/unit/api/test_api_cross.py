@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from tests.unit.api.api_helpers import client_for, problem, submit
@@ -14,6 +17,7 @@ from touchstone.accounts.models import User
 from touchstone.api.deprecation import Deprecated
 from touchstone.api.models import IdempotentAnswer
 from touchstone.api.reference import reference
+from touchstone.api.tagging import tagged
 from touchstone.api.throttles import CallerThrottle
 from touchstone.api.views import account
 from touchstone.api.views.schema import schema_document
@@ -35,6 +39,18 @@ def test_unchanged_json_is_answered_304(participant: APIClient, organiser: APICl
     tag = participant.get(NEWS)["ETag"]
     organiser.post(NEWS, HELLO, format="json")
     assert participant.get(NEWS, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_what_cannot_match_is_a_problem_and_who_waits_is_told_again(participant: APIClient) -> None:
+    made = submit(participant).json()["id"]
+    body = problem(participant.get("/api/v1/competitions", headers={"If-Match": '"x"'}), 412, "precondition_failed")
+    assert "If-None-Match" in body["hint"]
+    request = Request(RequestFactory().get("/x"))
+    waiting = Response({"id": made}, headers={"Retry-After": "2"})
+    waiting.accepted_renderer, waiting.accepted_media_type, waiting.renderer_context = JSONRenderer(), "a/b", {}
+    tag = tagged(request, waiting)["ETag"]
+    again = tagged(Request(RequestFactory().get("/x", headers={"If-None-Match": tag})), waiting)
+    assert (again.status_code, again["Retry-After"]) == (304, "2")
 
 
 def test_each_answer_says_what_is_left(paula: User) -> None:

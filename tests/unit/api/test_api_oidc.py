@@ -18,11 +18,12 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from tests.factories.ci_issuer import GITLAB, CiIssuer, ci_issuer, key_make
-from tests.factories.server import competition_make, participation_make, user_make
+from tests.factories.server import competition_make, participation_make, run_make, submission_make, user_make
 from tests.unit.api.api_helpers import problem
 from touchstone.accounts.models import ApiToken, OidcUse, TrustedPublisher, User
 from touchstone.accounts.trusts import trust_create, trust_remove
 from touchstone.audit.models import AuditEntry
+from touchstone.competitions.models import Participation
 from touchstone.config.settings.issuers import issuer_settings
 from touchstone.core.clock import now
 
@@ -74,6 +75,38 @@ def test_a_good_token(issuer: CiIssuer, trust: TrustedPublisher, person: User) -
     assert client.get("/api/v1/me").json()["scopes"] == ["submit:garments"]
 
 
+def test_a_job_lets_nobody_into_a_team(issuer: CiIssuer, trust: TrustedPublisher) -> None:
+    """What came in by a job would stay when its token has ended."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {mint(issuer.token()).json()['token']}")
+    team = "/api/v1/competitions/garments/team"
+    assert client.get(team).status_code == 200
+    problem(client.post(f"{team}/invitations", {}, format="json"), 403, "scope_missing")
+    problem(client.delete(f"{team}/invitations/1"), 403, "scope_missing")
+    problem(client.post(f"{team}/members", {"act": "leave"}, format="json"), 403, "scope_missing")
+    problem(client.patch(team, {"name": "Mallory"}, format="json"), 403, "scope_missing")
+
+
+def test_a_job_withdraws_nothing_and_keeps_no_credentials(
+    issuer: CiIssuer, trust: TrustedPublisher, person: User
+) -> None:
+    """Withdrawing is final."""
+    sent = submission_make(Participation.objects.get(user=person))
+    run_make(sent)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {mint(issuer.token()).json()['token']}")
+    assert client.get(f"/api/v1/submissions/{sent.pk}").status_code == 200
+    refused = problem(client.post(f"/api/v1/submissions/{sent.pk}/withdraw", {}, format="json"), 403, "scope_missing")
+    assert "final" in refused["detail"]
+    sent.refresh_from_db()
+    assert sent.withdrawn_at is None
+    ApiToken.objects.update(scopes=["read", "submit"])  # whatever scopes a job may come to have
+    mine = {"name": "a", "header": "X-Key", "secret": "s"}
+    place = "/api/v1/me/credentials"
+    for answer in (client.post(place, mine, format="json"), client.delete(f"{place}/a")):
+        assert "keeps no credentials" in problem(answer, 403, "scope_missing")["detail"]
+
+
 def test_es256_and_a_list_of_one_audience(issuer: CiIssuer, trust: TrustedPublisher) -> None:
     issuer.keys["curve"] = key_make("EC")
     assert mint(issuer.token(kid="curve", alg="ES256", aud=["http://testserver"])).status_code == 200
@@ -86,6 +119,9 @@ REFUSED = {
     "oidc_repository": {"repository_id": "124"},
     "oidc_owner": {"repository_owner_id": "78"},
     "oidc_workflow": {"workflow_ref": "octo/model/.github/workflows/other.yml@refs/heads/main"},
+    "oidc_workflow whose name begins alike": {
+        "workflow_ref": "octo/model/.github/workflows/submit.yml@evil.yml@refs/heads/main"
+    },
     "oidc_claims of another repository's workflow": {"workflow_ref": "evil/x/.github/workflows/submit.yml@a"},
     "oidc_claims without a workflow": {"workflow_ref": None},
     "oidc_claims without issue": {"iat": None},
@@ -257,7 +293,8 @@ def test_several_trusts_of_one_job(issuer: CiIssuer, person: User, trust: Truste
     squatter = user_make("mallory")
     participation_make(other, squatter)
     trust_create(user=squatter, competition="other", issuer=issuer.url, **GITHUB_TRUST)
-    problem(mint(issuer.token(), competition="other"), 403, "oidc_ambiguous")
+    refused = problem(mint(issuer.token(), competition="other"), 403, "oidc_ambiguous")
+    assert "set `user`" in refused["hint"]
     assert mint(issuer.token(), competition="other", user="Paula").json()["user"] == "paula"
 
 
@@ -300,7 +337,11 @@ def test_another_kind_of_issuer(issuer: CiIssuer, person: User, settings: Any) -
 
 
 def test_what_a_hostile_issuer_claims_becomes_no_link(issuer: CiIssuer, trust: TrustedPublisher) -> None:
-    odd = {"repository": 'x"/><b', "workflow_ref": 'x"/><b/.github/workflows/submit.yml@m', "sha": "javascript:1"}
+    odd = {
+        "repository": 'x"/><b',
+        "workflow_ref": 'x"/><b/.github/workflows/submit.yml@refs/heads/m',
+        "sha": "javascript:1",
+    }
     assert mint(issuer.token(**odd)).status_code == 200
     found = ApiToken.objects.get().provenance
     assert (found["url"], found["run_url"], found["commit_url"]) == ("", "", "")

@@ -110,6 +110,16 @@ def test_too_many_requests_of_an_address(anyone: APIClient) -> None:
         problem(answer, 429, "throttled")
 
 
+def test_a_loop_with_a_token_that_has_ended_is_stopped(anyone: APIClient) -> None:
+    with override_settings(TOUCHSTONE_API_RATES={"address": "2/min"}):
+        anyone.credentials(HTTP_AUTHORIZATION=f"Bearer ts_{'0' * 16}_{'x' * 43}")
+        for _ in range(2):
+            problem(anyone.get("/api/v1/me"), 401, "bad_token")
+        answer = anyone.get("/api/v1/me")
+        problem(answer, 429, "throttled")
+        assert 0 < int(answer["Retry-After"]) <= 60
+
+
 def test_behind_a_proxy_each_address_counts_alone(anyone: APIClient) -> None:
     proxied = {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}
     with override_settings(TOUCHSTONE_API_RATES={"address": "1/min"}, **proxied):

@@ -57,7 +57,8 @@ Cli = Callable[..., Ran]
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No address, token or stored login of the machine the tests run on."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in ("TOUCHSTONE_URL", "TOUCHSTONE_TOKEN", "FORCE_COLOR", "TTY_COMPATIBLE"):
+    of_a_job = ("CI", "GITHUB_STEP_SUMMARY", "ACTIONS_ID_TOKEN_REQUEST_URL", "TOUCHSTONE_ID_TOKEN")
+    for name in ("TOUCHSTONE_URL", "TOUCHSTONE_TOKEN", "FORCE_COLOR", "TTY_COMPATIBLE", *of_a_job):
         monkeypatch.delenv(name, raising=False)
 
 

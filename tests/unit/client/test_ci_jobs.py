@@ -113,7 +113,13 @@ def test_a_job_submits_waits_and_tells(submit: Callable[..., Ran]) -> None:
         "id": str(made.pk), "state": "scored", "score": "0.75", "rank": "1", "url": done.outputs["url"],
     }  # fmt: skip
     assert done.outputs["url"].endswith(f"/s/{made.pk}/")
-    for part in ("**Scored.**", "**Rank 1** of 1", "| 0.75 | 0.65 to 0.85 |", "| met |", "commit c0ffee of lab/model"):
+    for part in (
+        "**Scored.**",
+        "**Rank 1** of 1",
+        "| 0.7500 | 0.6500 to 0.8500 |",
+        "| met |",
+        "commit c0ffee of lab/model",
+    ):
         assert part in done.summary
     assert done.said.splitlines()[0].startswith("::stop-commands::")
     assert done.said.rstrip().splitlines()[-1] == done.said.splitlines()[0].replace("stop-commands::", "") + "::"

@@ -81,6 +81,29 @@ def test_download_checks_and_does_not_repeat(run: Callable, server: str, small: 
     assert "splits to download: train" in refused.err
 
 
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "a\\b"])
+def test_a_split_that_climbs_is_refused(
+    run: Callable, server: str, small: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What a server names leads out of no folder: neither of the one that is written to nor of our own cache."""
+    from touchstone_client import describing
+    from touchstone_client.errors import ClientError
+    from touchstone_client.types import Split, SplitFile
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    small.splits.filter(name="train").update(name=name)
+    for command in (
+        ("competitions", "download", "small", "--out", tmp_path / "in"),
+        ("init", "small", tmp_path / "work", "--kind", "predictions"),
+    ):
+        refused = run(*command)
+        assert (refused.code, "outside the folder" in refused.err) == (1, True), refused.err
+    assert not (tmp_path / "out").exists()
+    split = Split("train", "public", f"sha256:{name}", 1, (SplitFile("x", 1, "0" * 64),))
+    with pytest.raises(ClientError, match="outside"):
+        describing._data_place(split)
+
+
 def _offline(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process without Django, a server or a login."""
     code = (

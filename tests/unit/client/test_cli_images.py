@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.unit.api.api_helpers import token_for
 from touchstone.accounts.models import User
 from touchstone.competitions.models import Participation
 from touchstone.registry.services import image_record
-from touchstone_client import pushing
+from touchstone_client import oidc, pushing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST = "registry.test"
@@ -58,6 +59,21 @@ def test_a_push_prints_the_name_as_data(run: Callable, as_paula: User, monkeypat
     assert (asked["local"], asked["name"], asked["username"]) == ("mine:1", "model", "paula")
     assert asked["place"].prefix == f"{HOST}/small/paula"
     assert asked["token"].startswith("ts_")
+
+
+def test_a_job_without_a_token_pushes_with_the_exchanged_one(
+    run: Callable, as_paula: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchanged = token_for(as_paula, "read", "submit")
+    given: list[str] = []
+    monkeypatch.delenv("TOUCHSTONE_TOKEN")
+    monkeypatch.setenv("TOUCHSTONE_ID_TOKEN", "x")
+    monkeypatch.setattr(oidc, "token_from_ci", lambda **options: exchanged)
+    monkeypatch.setattr(pushing, "push_image", lambda local, **options: given.append(options["token"]) or NAME)
+
+    done = run("image", "push", "mine:1", "--competition", "small")
+
+    assert (done.code, given) == (0, [exchanged]), done.err
 
 
 @pytest.mark.parametrize("name", ["model", f"{HOST}/small/paula/model:v1", "a/b@sha256:1"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_from_template_to_server_and_back(run: Callable, as_olga: User, tmp_path
     assert "unchanged" in run("competition", "push", back).err
     saved = run("competition", "export", "fresh", "-o", tmp_path / "fresh.zip")
     assert saved.code == 0
+    assert (tmp_path / "fresh.zip").stat().st_mode & 0o077 == 0, "the labels are in it"
     assert "competition.yml" in zipfile.ZipFile(tmp_path / "fresh.zip").namelist()
 
 
@@ -74,6 +76,40 @@ def test_pulling_keeps_what_is_there(run: Callable, as_olga: User, small: Compet
     (other / "thesis.tex").write_text("x")
     assert run("competition", "pull", "small", other, "--replace").code == 2
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".pull")) == []
+
+
+def test_an_interrupted_pull_loses_nothing(
+    run: Callable, as_olga: User, small: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_bundle(tmp_path / "small")
+    (folder / "mine.txt").write_text("not to be lost")
+    replace = os.replace
+
+    def interrupted(source: Any, target: Any) -> None:
+        if Path(source).name == "bundle":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    done = run("competition", "pull", "small", folder, "--replace")
+    assert (done.code, "Nothing was lost" in done.err) == (130, True), done.err
+    assert (folder / "mine.txt").read_text() == "not to be lost"
+
+
+def test_a_bundle_that_broke_on_its_way_is_explained(tmp_path: Path) -> None:
+    from touchstone_client.cli.organising import _unpack
+    from touchstone_client.errors import ClientError
+
+    (tmp_path / "bundle.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ClientError, match="cannot be unpacked") as caught:
+        _unpack(tmp_path / "bundle.zip", tmp_path / "in")
+    assert caught.value.hint
+
+
+def test_who_waits_for_a_check_that_nobody_made_is_told(run: Callable, as_olga: User, small: Competition) -> None:
+    done = run("competition", "rehearse", "small", "--no-start", "--wait")
+    assert (done.code, "Begin: touchstone competition rehearse small --wait" in done.err) == (3, True), done.err
+    assert run("competition", "rehearse", "small", "--no-start").code == 0
 
 
 @pytest.mark.parametrize("name", ["../out", "/abs", "a/../../out", "a\\b", "C:x"])
@@ -144,9 +180,9 @@ def test_comparing(
     done = run("compare", *ids)
     assert done.rows == [
         {
-            "result": "Accuracy", "A": "0.75 [0.65, 0.85]", "B": "0.5 [0.4, 0.6]",
-            "B less A": "-0.25, worse, intervals apart", "C": "0.7 [0.6, 0.8]",
-            "C less A": "-0.05, worse, intervals overlap",
+            "result": "Accuracy", "A": "0.7500 [0.6500, 0.8500]", "B": "0.5000 [0.4000, 0.6000]",
+            "B less A": "-0.2500, worse, intervals apart", "C": "0.7000 [0.6000, 0.8000]",
+            "C less A": "-0.0500, worse, intervals overlap",
         }
     ]  # fmt: skip
     assert f"B  {ids[1]}  paula (now, predictions, scored, try 1)" in done.err

@@ -117,7 +117,7 @@ def test_results(run: Callable, made: str, score: Callable) -> None:
     assert "--watch" in before.err
     score(made)
     assert run("results", made, "--json").json["results"]["items"][0]["n"] == 12
-    assert run("results", made).rows[0]["value"] == "0.75"
+    assert run("results", made).rows[0]["value"] == "0.7500"
 
 
 def test_results_of_a_failure(run: Callable, made: str, score: Callable) -> None:

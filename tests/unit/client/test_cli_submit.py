@@ -50,7 +50,8 @@ def test_waiting_shows_states_and_ends_with_results(
     assert done.code == 0, done.err
     assert done.rows == [
         {
-            "key": "performance.accuracy", "value": "0.75", "95 % interval": "0.65 to 0.85", "n": "12", "unit": "",
+            "key": "performance.accuracy", "value": "0.7500", "95 % interval": "0.6500 to 0.8500",
+            "n": "12", "unit": "",
             "direction": "maximise", "state": "ok", "reason": "", "validity": "",
         }
     ]  # fmt: skip
@@ -116,6 +117,44 @@ def test_a_wait_that_is_too_long(
     done = run("submit", "small/now", predictions, "--wait", "--timeout", "30s")
     assert done.code == 6
     assert f"touchstone status {last_id()} --watch" in done.err
+
+
+def test_what_is_told_afterwards_does_not_undo_it(
+    run: Callable, as_paula: User, predictions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that it failed sends it again, and has two."""
+    from touchstone.api.views.competitions import CompetitionQuota
+    from touchstone.core.errors import NotAllowed
+
+    answer = CompetitionQuota.get
+
+    def only_before(self: CompetitionQuota, request: Any, slug: str) -> Any:
+        if Submission.objects.exists():
+            raise NotAllowed("Not now.", "Later.", "later")
+        return answer(self, request, slug)
+
+    monkeypatch.setattr(CompetitionQuota, "get", only_before)
+    done = run("submit", "small/now", predictions)
+    assert (done.code, done.out) == (0, f"{last_id()}\n"), done.err
+    assert "what is left cannot be read" in done.err
+
+
+def test_results_that_cannot_be_read_are_no_submission_that_was_not_made(
+    run: Callable, as_paula: User, predictions: Path, score: Callable, meanwhile: Meanwhile, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from touchstone.api.views.submissions import SubmissionResults
+    from touchstone.core.errors import NotAllowed
+
+    def refuse(self: SubmissionResults, request: Any, submission: Any) -> Any:
+        raise NotAllowed("Not now.", "Later.", "later")
+
+    monkeypatch.setattr(SubmissionResults, "get", refuse)
+    meanwhile(lambda: score(last_id(), 0.5))
+    done = run("submit", "small/now", predictions, "--wait", "--json", "--summary", tmp_path / "summary.md")
+    assert done.code == 4, done.err
+    assert done.json["submission"]["id"] == last_id()
+    assert "Not submitted" not in (tmp_path / "summary.md").read_text()
 
 
 def test_interrupting_a_wait(run: Callable, as_paula: User, predictions: Path, meanwhile: Meanwhile) -> None:

@@ -11,7 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.factories.ci_jobs import COMPONENT, action
 from tests.factories.https_server import reply, serving
+from touchstone_client.ci import Asked, _identities
 from touchstone_client.errors import ClientError, ExitCode
 from touchstone_client.oidc import in_ci, token_from_ci
 
@@ -65,6 +67,26 @@ def test_on_gitlab_and_for_one_of_several_people(service: Service) -> None:
     environ = {"GITLAB_CI": "true", "TOUCHSTONE_ID_TOKEN": " given\n", "TOUCHSTONE_USER": "paula"}
     assert token_from_ci(url=service.url, competition="garments", environ=environ) == "ts_minted"
     assert service.seen == [("mint", {"token": "given", "competition": "garments", "user": "paula"})]
+
+
+def test_for_whom_it_acts_is_told(service: Service) -> None:
+    service.minted = (200, {"token": "ts_minted", "user": "mallory", "competition": "garments"})
+    said: list[str] = []
+    environ = {"TOUCHSTONE_ID_TOKEN": "x"}
+    token_from_ci(url=service.url, competition="garments", environ=environ, say=said.append)
+    assert said == ["This job acts for mallory in garments."]
+
+
+@pytest.mark.parametrize(("given", "user"), [("max", "max"), ("", "paula")])
+def test_the_input_names_the_user_and_hides_no_variable(service: Service, given: str, user: str) -> None:
+    environ = {
+        "TOUCHSTONE_URL": service.url, "TOUCHSTONE_ID_TOKEN": "x", "TOUCHSTONE_USER": "paula",
+        "TOUCHSTONE_CI_USER": given,
+    }  # fmt: skip
+    assert next(_identities(Asked("garments", "", "PATH", "x"), environ))["TOUCHSTONE_TOKEN"] == "ts_minted"
+    assert service.seen[-1][1]["user"] == user
+    assert action().runs.steps[1].env["TOUCHSTONE_CI_USER"] == "${{ inputs.user }}"
+    assert "$[[ inputs.user ]]" in COMPONENT.read_text()
 
 
 @pytest.mark.parametrize(

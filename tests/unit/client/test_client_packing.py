@@ -40,6 +40,8 @@ def test_names_are_sorted_and_rubbish_stays_out(tmp_path: Path) -> None:
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "a.pyc").write_bytes(b"x")
     (folder / ".DS_Store").write_bytes(b"x")
+    (folder / ".touchstone-client").mkdir()  # a job's own environment, which holds links
+    (folder / ".touchstone-client" / "python").symlink_to("/usr/bin/python3")
     with packed(folder) as archive:
         names = zipfile.ZipFile(archive).namelist()
         content = zipfile.ZipFile(archive).read("data/sample/labels.csv")

@@ -88,3 +88,14 @@ def test_a_folder_of_somebody_else_gets_no_token(here: Path, monkeypatch: pytest
     monkeypatch.delenv("TOUCHSTONE_URL")
     config.store(url="https://elsewhere.example.org", token="ts_other")
     assert config.resolve().token == "ts_secret_of_another", "somebody logged in there once"
+
+
+def test_nor_does_it_get_a_job_s_identity(run: Callable, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made for the server that the job names, and whoever has it first uses it."""
+    (here / settings.PROJECT_FILE).write_text('url = "http://127.0.0.1:1"\ncompetition = "garments"\n')
+    monkeypatch.setenv("TOUCHSTONE_ID_TOKEN", "a.b.c")
+    for command in (("whoami",), ("login", "--oidc")):
+        refused = run(*command)
+        assert refused.code == 2, refused.err
+        assert "The token was not sent to http://127.0.0.1:1" in refused.err
+        assert "TOUCHSTONE_URL=" in refused.err

@@ -84,13 +84,13 @@ def test_the_change_says_whether_intervals_overlap_and_no_more(
 ) -> None:
     before = BoardRow(3, False, "Northwind", {KEY: Score("0.650", 0.65, low, high)}, submission="older")
     told = words(summary(previous_best=before))
-    assert f"+0.1, {said}" in told or f"+0.1, intervals {said}" in told
+    assert f"+0.1000, {said}" in told or f"+0.1000, intervals {said}" in told
     assert not re.search("significan|improv|chance", told)
 
 
 def test_values_intervals_and_what_is_missing() -> None:
     told = rendered(summary())
-    assert "<td>0.7 to 0.8</td>" in told
+    assert "<td>0.7000 to 0.8000</td>" in told
     assert "<summary>1 more result</summary>" in told
     assert "(5 people)" in words(summary())
 

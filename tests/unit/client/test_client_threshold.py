@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import typer
 
@@ -24,6 +26,8 @@ def _results(value: float | None, direction: str, state: str = "ok") -> Results:
         ("one", 0.85, 0.2, True),
         ("one", 1.25, 0.2, False),
         ("none", 3.0, 2.0, True),
+        ("maximise", math.nan, 0.5, False),
+        ("minimise", math.nan, 0.5, False),
     ],
 )
 def test_the_direction_of_the_metric_decides(direction: str, value: float, threshold: float, passes: bool) -> None:

@@ -136,7 +136,7 @@ class Wrapped(ContentFile):
 def test_parts_go_straight_to_the_store(s3: S3Storage) -> None:
     upload = s3.multipart_begin("uploads/a/whole")
     for number, data in ((2, b"b" * 100), (1, b"a" * 1000)):
-        url = s3.multipart_url("uploads/a/whole", upload, number, seconds=60)
+        url = s3.multipart_url("uploads/a/whole", upload, number, size=len(data), seconds=60)
         assert httpx.put(url, content=data).status_code == 200
     held = s3.multipart_parts("uploads/a/whole", upload)
     assert [(p.number, p.size) for p in held] == [(1, 1000), (2, 100)]
@@ -153,15 +153,16 @@ def test_parts_go_straight_to_the_store(s3: S3Storage) -> None:
 
 def test_a_url_is_of_one_part_and_dies(s3: S3Storage, s3_store: Store) -> None:
     upload = s3.multipart_begin("uploads/b/whole")
-    url = s3.multipart_url("uploads/b/whole", upload, 1, seconds=60)
+    url = s3.multipart_url("uploads/b/whole", upload, 1, size=1, seconds=60)
 
     assert httpx.put(url.replace("partNumber=1", "partNumber=2"), content=b"x").status_code == 403
     assert httpx.put(url.replace("uploads/b", "uploads/c"), content=b"x").status_code == 403
     assert httpx.get(url).status_code == 403
-    short = s3.multipart_url("uploads/b/whole", upload, 1, seconds=-5)
+    assert httpx.put(url, content=b"xx").status_code == 403
+    short = s3.multipart_url("uploads/b/whole", upload, 1, size=1, seconds=-5)
     assert httpx.put(short, content=b"x").status_code in (400, 403)
     wrong = S3Storage(**s3_store.options(secret="another-secret")).multipart_url(
-        "uploads/b/whole", upload, 1, seconds=60
+        "uploads/b/whole", upload, 1, size=1, seconds=60
     )
     assert httpx.put(wrong, content=b"x").status_code == 403
     assert httpx.put(url, content=b"x", headers={"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}).status_code == 400
@@ -213,7 +214,7 @@ def test_who_may_be_sent_to_the_store(settings, s3_store: Store) -> None:
 def test_urls_name_the_address_that_others_reach(s3_store: Store) -> None:
     there = S3Storage(**s3_store.options(public_url="https://files.example.org"))
 
-    assert there.multipart_url("x", "id", 1, seconds=60).startswith("https://files.example.org/files/x?")
+    assert there.multipart_url("x", "id", 1, size=1, seconds=60).startswith("https://files.example.org/files/x?")
 
 
 def test_boto3_is_loaded_only_where_it_is_used() -> None:

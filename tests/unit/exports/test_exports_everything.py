@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.test import Client
@@ -186,6 +187,17 @@ def test_it_goes_when_it_has_expired(competition: Competition) -> None:
     assert not default_storage.exists(export_path(export=export))
 
 
+def test_files_without_an_export_go(competition: Competition) -> None:
+    kept, gone, failed = (_made(competition) for _ in range(3))
+    Export.objects.filter(pk=failed.pk).update(state="failed", finished_at=now())
+    Export.objects.filter(pk=gone.pk).delete()  # as with its competition
+    default_storage.save("exports/.new-1", ContentFile(b"on its way"))
+
+    exports_sweep()
+
+    assert sorted(default_storage.listdir("exports")[1]) == [".new-1", f"{kept.pk}.zip"]
+
+
 def test_what_breaks_off_is_told_and_what_is_lost_is_sent_again(
     competition: Competition, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
@@ -219,6 +231,32 @@ def test_who_lost_the_lease_writes_nothing(competition: Competition, monkeypatch
     asked.refresh_from_db()
     assert (asked.state, asked.sha256) == ("running", "")
     assert not default_storage.exists(export_path(export=asked))
+
+
+def test_the_lease_lasts_for_the_storing_and_who_lost_it_stores_nothing(
+    competition: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases: list[timedelta] = []
+    save, write = services.storage_save, services.archive_write
+
+    def stored(**fields: Any) -> None:
+        leases.append(Export.objects.get().lease_until - now())
+        save(**fields)
+
+    monkeypatch.setattr(services, "storage_save", stored)
+    monkeypatch.setattr(services, "_STORED_BYTES_PER_SECOND", 0.1)
+    made = _made(competition)
+    assert made.state == "done"
+    assert leases[0] > timedelta(seconds=made.size * 9)
+
+    def robbed(**fields: Any) -> None:
+        write(**fields)
+        Export.objects.filter(state="running").update(lease_until=now() + timedelta(hours=1))
+
+    monkeypatch.setattr(services, "archive_write", robbed)
+    lost = _made(competition)
+    assert lost.state == "running"
+    assert not default_storage.exists(export_path(export=lost))
 
 
 def test_the_page_asks_follows_and_gives_the_file(competition: Competition) -> None:

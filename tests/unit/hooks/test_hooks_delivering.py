@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.management import CommandError, call_command
+from django.db import transaction
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
@@ -15,15 +18,18 @@ from tests.factories.https_server import reply
 from tests.factories.server import competition_make, user_make
 from tests.factories.threads import together
 from tests.unit.hooks.conftest import Receiver
+from touchstone.accounts.models import User
 from touchstone.audit.models import AuditEntry
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotAllowed, UserError
+from touchstone.hooks import delivering
 from touchstone.hooks.delivering import PAUSES, deliveries_forget, hooks_deliver
 from touchstone.hooks.models import Delivery, Webhook
 from touchstone.hooks.services import (
     NewSecret,
     delivery_again,
     webhook_create,
+    webhook_delete,
     webhook_ping,
     webhook_rotate,
     webhook_update,
@@ -250,12 +256,87 @@ def test_a_sender_that_died_is_made_good(receiver: Receiver) -> None:
     assert Delivery.objects.get().status == "delivered"
 
 
+def test_one_that_is_asked_for_while_it_is_sent_is_sent_again_at_once(receiver: Receiver) -> None:
+    webhook_ping(webhook=made(receiver.url).webhook)
+    row = Delivery.objects.get()
+    taken = delivering._claim()
+    delivery_again(delivery=row)
+
+    delivering._record(taken[0], delivering._Answer("It answered 500.", 500))
+
+    row.refresh_from_db()
+    assert (row.status, row.attempts) == ("waiting", 0)
+    assert row.next_at is not None
+    assert row.next_at <= now()
+    assert hooks_deliver() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", ["again", "delete"])
+def test_what_an_owner_does_while_it_is_sent_never_deadlocks(receiver: Receiver, act: str) -> None:
+    hook = made(receiver.url).webhook
+    webhook_ping(webhook=hook)
+    taken = delivering._claim()
+    met = threading.Barrier(2)
+
+    def record() -> None:
+        with transaction.atomic():
+            Webhook.objects.select_for_update(no_key=True).get(pk=hook.pk)
+            met.wait(5)
+            time.sleep(0.2)  # the other one has taken its first lock, or waits for it
+            delivering._record(taken[0], delivering._Answer("It answered 500.", 500))
+
+    def do() -> None:
+        met.wait(5)
+        if act == "again":
+            delivery_again(delivery=taken[0])
+        else:
+            webhook_delete(webhook=hook, by=hook.owner)
+
+    assert [error for error in together([record, do]) if isinstance(error, Exception)] == []
+
+
+def test_who_organises_no_more_is_not_sent_what_waited(receiver: Receiver) -> None:
+    competition, helper = competition_make(), user_make()
+    competition.organisers.add(helper)
+    hook = webhook_create(user=helper, url=receiver.url, events=["board.changed"], competition=competition).webhook
+    webhook_ping(webhook=hook)
+    competition.organisers.remove(helper)
+    assert hooks_deliver() == 0
+    competition.organisers.add(helper)
+    assert hooks_deliver() == 1
+    User.objects.filter(pk=helper.pk).update(is_active=False)
+    delivery_again(delivery=Delivery.objects.get())
+    assert hooks_deliver() == 0
+
+
 def test_a_secret_that_no_key_opens_is_told(receiver: Receiver, settings: Any) -> None:
     webhook_ping(webhook=made(receiver.url).webhook)
     Webhook.objects.update(secret="gAAAAA-not-ours")
     assert hooks_deliver() == 1
     assert "rotate" in Delivery.objects.get().problem
     assert receiver.got == []
+
+
+def test_secrets_are_sealed_anew_before_an_old_key_goes(receiver: Receiver, settings: Any) -> None:
+    settings.TOUCHSTONE_CREDENTIAL_KEYS = ("old key " * 5,)
+    new = webhook_rotate(webhook=made(receiver.url).webhook, by=user_make())
+    stale = webhook_rotate(webhook=made(receiver.url).webhook, by=user_make()).webhook
+    Webhook.objects.filter(pk=stale.pk).update(old_until=now() - timedelta(hours=1))
+    settings.TOUCHSTONE_CREDENTIAL_KEYS = ("new key " * 5, "old key " * 5)
+
+    call_command("secrets_reseal")
+
+    settings.TOUCHSTONE_CREDENTIAL_KEYS = ("new key " * 5,)
+    webhook_ping(webhook=new.webhook)
+    hooks_deliver()
+    headers, body = receiver.got[0]
+    assert Verifier(new.secret).verify(body, headers)["type"] == "ping"
+    assert len(headers["webhook-signature"].split()) == 2
+    assert Webhook.objects.get(pk=stale.pk).old_secret == ""
+    settings.TOUCHSTONE_CREDENTIAL_KEYS = ("another " * 5,)
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        call_command("secrets_reseal")
 
 
 def test_limits(receiver: Receiver) -> None:

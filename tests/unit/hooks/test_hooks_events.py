@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import transaction
 
+from tests.factories.reruns import again, evaluate
+from tests.factories.reruns import scored as rated
 from tests.factories.server import (
     board_of,
     competition_make,
@@ -21,8 +25,10 @@ from tests.factories.server import (
     submission_make,
     user_make,
 )
+from tests.factories.threads import together
 from touchstone.accounts.leaving import account_delete, export_archive
 from touchstone.competitions.announcing import announce
+from touchstone.competitions.freezing import phase_freeze, phase_unfreeze
 from touchstone.competitions.models import Competition, Phase
 from touchstone.core.clock import now
 from touchstone.evaluations.models import Run, RunStatus
@@ -129,6 +135,24 @@ def test_other_ends(small: Competition, paul: Any, to: RunStatus, event: str) ->
     assert "secret label" not in own.deliveries.get().body
 
 
+def test_what_is_evaluated_again_is_told_once_it_is_shown(small: Competition) -> None:
+    old = rated(small, 0.9)
+    own = listen(old.participation.user)
+    again(old)
+    phase_freeze(phase=phase_of(small), by=small.owner, reason="The labels are being looked at.")
+    evaluate(0.7)
+    assert told(own) == []  # the page shows the old results
+
+    phase_unfreeze(phase=phase_of(small), by=small.owner)
+
+    data = body(own, "submission.scored")["data"]
+    assert (data["evaluated_again"], data["results"][0]["value"]) == (True, 0.7)
+    Delivery.objects.all().delete()
+    again(old)
+    evaluate(0.6)
+    assert body(own, "submission.scored")["data"]["results"][0]["value"] == 0.6
+
+
 def test_withdrawn_and_cancelled(small: Competition, paul: Any) -> None:
     own = listen(paul.user)
     run = run_make(submission_make(paul))
@@ -194,6 +218,22 @@ def test_phases_open_and_close_once(small: Competition) -> None:
     assert phases_event() == 0
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_clocks_tell_of_a_phase_once() -> None:
+    small = competition_make(user_make())
+    hook = listen(small.owner, small, ["competition.opened"])
+    Phase.objects.update(opens=now())
+
+    def first() -> int:
+        with transaction.atomic():
+            count = phases_event()
+            time.sleep(0.3)  # the other one looks meanwhile
+        return count
+
+    assert sorted(together([first, first])) == [0, 1]
+    assert told(hook) == ["competition.opened"]
+
+
 def test_announcements(small: Competition, paul: Any) -> None:
     organisers, own = listen(small.owner, small), listen(paul.user)
     announce(competition=small, by=small.owner, title="News", markdown="The labels are 1, 2, 3.")
@@ -204,8 +244,6 @@ def test_announcements(small: Competition, paul: Any) -> None:
 
 
 def test_an_event_that_is_undone_tells_nobody(small: Competition, paul: Any) -> None:
-    from django.db import transaction
-
     own = listen(paul.user)
     run = run_make(submission_make(paul))
     with transaction.atomic():

@@ -13,7 +13,7 @@ from tests.factories.endpoints import Endpoint, endpoint
 from tests.factories.server import competition_make, node_make, participation_make, phase_of, user_make
 from touchstone.accounts.leaving import account_delete, export_archive
 from touchstone.audit.models import AuditEntry
-from touchstone.competitions.models import Competition
+from touchstone.competitions.models import Competition, Phase
 from touchstone.core.clock import now
 from touchstone.core.errors import Conflict, NotFound, UserError
 from touchstone.evaluations.models import Run, RunEvent
@@ -83,6 +83,15 @@ def test_a_sound_endpoint_is_called_once_and_queued_with_its_secret_for_the_node
     everywhere = [str(list(model.objects.values())) for model in (AuditEntry, RunEvent, Run, Credential)]
     assert "s3cr3t" not in "".join(everywhere) + caplog.text + repr(spec)
     assert credentials_of(user=user).get().host in mine.url
+
+
+def test_a_submission_that_is_refused_binds_no_credential(competition: Competition) -> None:
+    user = user_make()
+    credential_add(user=user, name="hf", header="X-Key", secret=SECRET)
+    Phase.objects.update(total=0)
+    with pytest.raises(UserError, match="have used all"):
+        sent(competition, "https://127.0.0.1/typo", credential="hf", user=user)
+    assert credentials_of(user=user).get().host == ""
 
 
 @pytest.mark.parametrize(

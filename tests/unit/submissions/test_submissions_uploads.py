@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from tests.factories.server import competition_make, participation_make, phase_of, user_make
 from tests.factories.threads import together
@@ -237,3 +239,37 @@ def test_a_complete_upload_is_not_given_up() -> None:
     with pytest.raises(Conflict, match="complete"):
         upload_cancel(upload=upload)
     assert blob_exists(sha256=upload.sha256)
+
+
+def test_an_upload_of_a_store_that_the_site_has_left_keeps_no_other_from_going() -> None:
+    left, other = begun(), begun(data=DATA[:-1])
+    Upload.objects.filter(pk=left.pk).update(multipart="an id there", expires_at=now() - timedelta(hours=2))
+    Upload.objects.filter(pk=other.pk).update(expires_at=now() - timedelta(hours=1))
+
+    assert uploads_expire() == 2
+
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_being_put_together_does_not_expire_meanwhile() -> None:
+    upload = filled(begun())
+    Upload.objects.update(expires_at=now() - timedelta(seconds=1))
+    held, looked = threading.Event(), threading.Event()
+
+    def complete() -> None:
+        with transaction.atomic():
+            Upload.objects.select_for_update().get(pk=upload.pk)  # as `upload_complete` does, minutes long
+            held.set()
+            looked.wait(10)
+
+    def expire() -> int:
+        held.wait(10)
+        try:
+            return uploads_expire()
+        finally:
+            looked.set()
+
+    assert together([complete, expire]) == [None, 0]
+    assert default_storage.exists(f"uploads/{upload.pk}/1")
+    assert uploads_expire() == 1

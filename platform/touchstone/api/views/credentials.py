@@ -6,10 +6,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from touchstone.api.authentication import job_refuse
 from touchstone.api.base import ApiView, Strict
 from touchstone.api.outputs import CredentialOut, CredentialsOut
 from touchstone.api.schema import operation
 from touchstone.submissions.endpoints import credential_add, credential_delete, credentials_of
+
+_NOT_ITS = "it keeps no credentials and removes none"
 
 
 class Credentials(ApiView):
@@ -44,6 +47,7 @@ class Credentials(ApiView):
         responses={201: CredentialOut},
     )
     def post(self, request: Request) -> Response:
+        job_refuse(request, _NOT_ITS)
         made = credential_add(user=request.user, **self.body(request, self.Input))
         return Response(CredentialOut(made).data, status=201)
 
@@ -62,5 +66,6 @@ class CredentialDetail(ApiView):
         responses={204: None},
     )
     def delete(self, request: Request, name: str) -> Response:
+        job_refuse(request, _NOT_ITS)
         credential_delete(user=request.user, name=name)
         return Response(status=204)

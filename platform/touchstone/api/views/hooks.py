@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from touchstone.accounts.models import ApiToken
-from touchstone.accounts.scopes import ORGANISE, SUBMIT, allows
+from touchstone.accounts.scopes import ORGANISE, READ, SUBMIT, allows
 from touchstone.api.authentication import ANY
 from touchstone.api.base import ApiView, Strict
 from touchstone.api.schema import operation
@@ -30,6 +30,7 @@ from touchstone.hooks.services import (
 )
 
 _SCOPES = " Scope: `submit` for those of one's own submissions, `organise` for those of a competition."
+_HEARS = _SCOPES + " Of one's own submissions it needs `read`, too: what is sent there are results."
 
 
 class WebhookOut(serializers.Serializer[Any]):
@@ -90,25 +91,28 @@ def _told(new: NewSecret, status: int) -> Response:
     return Response(WebhookSecretOut(_dict(new.webhook) | {"secret": new.secret}).data, status=status)
 
 
-def _need(request: Request, slug: str | None) -> None:
-    """Raises `PermissionDenied` where the token does not reach the webhooks of that competition, or one's own."""
+def _need(request: Request, slug: str | None, *, hears: bool = False) -> None:
+    """Raises `PermissionDenied` where the token does not reach the webhooks of that competition, or one's own.
+
+    `hears`: it says where messages go, so it must be one that may read what is in them.
+    """
     if not isinstance(request.auth, ApiToken):
         return
-    needed = SUBMIT if slug is None else ORGANISE
-    if not allows(request.auth.scopes, needed, slug):
-        raise PermissionDenied(f"The token {request.auth.name!r} has not the scope {needed!r}.", "scope_missing")
+    for needed in (ORGANISE,) if slug is not None else (SUBMIT, READ) if hears else (SUBMIT,):
+        if not allows(request.auth.scopes, needed, slug):
+            raise PermissionDenied(f"The token {request.auth.name!r} has not the scope {needed!r}.", "scope_missing")
 
 
-def _found(request: Request, webhook: uuid.UUID) -> Webhook:
+def _found(request: Request, webhook: uuid.UUID, *, hears: bool = False) -> Webhook:
     hook = webhook_get(user=request.user, pk=webhook)
-    _need(request, hook.competition and hook.competition.slug)
+    _need(request, hook.competition and hook.competition.slug, hears=hears)
     return hook
 
 
-def _competition(request: Request, given: dict[str, Any]) -> Competition | None:
+def _competition(request: Request, given: dict[str, Any], *, hears: bool = False) -> Competition | None:
     """The one that is named. A token that does not reach it is not told whether it is there."""
     slug = given.get("competition") or None
-    _need(request, slug)
+    _need(request, slug, hears=hears)
     return None if slug is None else competition_get(user=request.user, slug=slug)
 
 
@@ -143,11 +147,11 @@ class Webhooks(ApiView):
     @operation(
         operation_id="webhooks_create", summary="Register a webhook", request=Input,
         responses={201: WebhookSecretOut},
-        description="The secret that messages are signed with is in this one answer and nowhere else." + _SCOPES,
+        description="The secret that messages are signed with is in this one answer and nowhere else." + _HEARS,
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         given = self.body(request, self.Input)
-        competition = _competition(request, given)
+        competition = _competition(request, given, hears=True)
         new = webhook_create(user=request.user, url=given["url"], events=given["events"], competition=competition)
         return _told(new, 201)
 
@@ -176,10 +180,10 @@ class WebhookDetail(ApiView):
 
     @operation(
         operation_id="webhooks_update", summary="Change a webhook", request=Input, responses=WebhookOut,
-        description="Its address, its events, or whether it is on; switching it on forgets its failures." + _SCOPES,
+        description="Its address, its events, or whether it is on; switching it on forgets its failures." + _HEARS,
     )  # fmt: skip
     def patch(self, request: Request, webhook: uuid.UUID) -> Response:
-        hook = _found(request, webhook)
+        hook = _found(request, webhook, hears=True)
         hook = webhook_update(webhook=hook, by=request.user, **self.body(request, self.Input))
         return Response(WebhookOut(_dict(hook)).data)
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from touchstone.accounts.models import User
+from touchstone.api.authentication import job_refuse
 from touchstone.api.base import ApiView, PageQuery, Strict, page_of
 from touchstone.api.finding import organised_get
 from touchstone.api.outputs import ParticipationOut
@@ -173,6 +174,7 @@ class Team(ApiView):
 
     @operation(operation_id="teams_rename", summary="Change the name on the boards", request=Input, responses=TeamOut)
     def patch(self, request: Request, slug: str) -> Response:
+        job_refuse(request)
         mine = _mine(request, slug)
         name = self.body(request, self.Input)["name"]
         teams.participation_rename(participation=mine, by=request.user, display_name=name)
@@ -198,6 +200,7 @@ class TeamInvitations(ApiView):
         responses={201: NewInvitationOut},
     )
     def post(self, request: Request, slug: str) -> Response:
+        job_refuse(request)
         mine = _mine(request, slug)
         email = self.body(request, self.Input)["email"]
         _count(request, email)
@@ -215,6 +218,7 @@ class TeamInvitation(ApiView):
         responses={204: None},
     )  # fmt: skip
     def delete(self, request: Request, slug: str, invitation: int) -> Response:
+        job_refuse(request)
         waiting = teams.invitations_open(participation=_mine(request, slug))
         return _revoked(request, next((each for each in waiting if each.pk == invitation), None))
 
@@ -242,6 +246,7 @@ class TeamMember(ApiView):
         responses={204: None},
     )
     def post(self, request: Request, slug: str) -> Response:
+        job_refuse(request)
         mine = _mine(request, slug)
         given = self.body(request, self.Input)
         if given["act"] == "leave":

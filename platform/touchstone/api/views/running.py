@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from touchstone.api.authentication import job_refuse
 from touchstone.api.base import ApiView, PageQuery, Strict, page_of
 from touchstone.api.idempotency import KEY, idempotent
 from touchstone.api.outputs import SubmissionDetailOut
@@ -90,6 +91,7 @@ class SubmissionWithdraw(ApiView):
         responses=SubmissionDetailOut,
     )
     def post(self, request: Request, submission: uuid.UUID) -> Response:
+        job_refuse(request, "withdrawing is final, and for a person")
         found = submission_get(user=request.user, id=submission)
         reason = self.body(request, self.Input)["reason"]
         submission_withdraw(submission=found, by=request.user, reason=reason)
