@@ -7,11 +7,12 @@ import {
   AriaComponent, DatasetComponent, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent,
   VisualMapContinuousComponent,
 } from "echarts/components";
+import { LabelLayout } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
 
 use([
   LineChart, BarChart, ScatterChart, BoxplotChart, CustomChart, HeatmapChart,
   AriaComponent, DatasetComponent, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent,
   VisualMapContinuousComponent,
-  SVGRenderer,
+  LabelLayout, SVGRenderer,
 ]);
