@@ -95,7 +95,7 @@ PICTURES = (
     Picture("14-api", "the interface's reference", "/api/v1/docs", act=_one_operation),
     Picture("17-second-factor", "sign-in with a second factor", "/login/", act=_second_factor),
     Picture("18-not-for-you", "what one may not see", "/c/sealed/", status=404),
-    Picture("18-nothing-yet", "a leaderboard that is not shown yet", "/c/recidivism/leaderboard/final/main/", "participant"),
+    Picture("18-nothing-yet", "a board not shown yet", "/c/recidivism/leaderboard/final/main/", "participant"),
     Picture("19-keyboard", "the keyboard's place in the table", _BOARD, "participant", _to_table),
     Picture("20-report", "a report, as printed", "/c/recidivism/report/development/", "organiser", media="print"),
 )
