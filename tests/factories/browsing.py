@@ -36,7 +36,9 @@ def pages_open(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
     said: list[str] = []
     contexts = []
     # A sandbox that starts beside these tests changes the machine's interfaces: a request is lost, and asked again.
-    expected = {"status of 422", "ERR_NETWORK_CHANGED"}
+    # Leaving a page ends its requests: htmx says that one was given up (`afterRequest` comes with it, as with a
+    # `sendError`, which stays a fault).
+    expected = {"status of 422", "ERR_NETWORK_CHANGED", "htmx:sendAbort", "htmx:afterRequest"}
 
     def make(*, refused: str = "", **options: Any) -> Page:
         """`refused`: a status that the test expects, besides 422."""

@@ -134,7 +134,7 @@ def test_a_repeated_job_submits_nothing_new_and_other_content_does(submit: Calla
     assert (again.code, again.outputs["state"]) == (8, "scored")
     assert "**missed**" in again.summary
     assert "This submission is not your best" in again.summary
-    assert f"| 0.75 | {chr(0x2212)}0.25, intervals do not overlap |" in again.summary
+    assert f"| 0.7500 | {chr(0x2212)}0.2500, intervals do not overlap |" in again.summary
     assert Submission.objects.count() == 2
 
 
