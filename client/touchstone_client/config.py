@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from touchstone_client import settings
+from touchstone_client._whole import write_whole
 from touchstone_client.errors import ClientError, ExitCode
 
 URL_VARIABLE = "TOUCHSTONE_URL"
@@ -113,15 +113,7 @@ def forget(*, url: str) -> bool:
 def _write(data: dict[str, Any]) -> Path:
     target = path()
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".credentials-")
-    try:
-        os.fchmod(handle, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(target, json.dumps(data, indent=2), mode=0o600)
     return target
 
 

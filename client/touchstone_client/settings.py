@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from touchstone_client._whole import write_whole
 from touchstone_client.errors import ClientError, ExitCode
 
 PROJECT_FILE = ".touchstone.toml"
@@ -97,15 +97,7 @@ def write(path: Path, key: str, value: str) -> None:
     if value:
         kept.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".touchstone-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("\n".join([*kept, ""]) if kept else "")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, "\n".join([*kept, ""]) if kept else "", mode=0o644)
 
 
 def check_key(key: str) -> None:

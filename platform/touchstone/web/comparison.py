@@ -101,7 +101,9 @@ def _cell(result: Result | None, base: Result | None, metrics: dict[str, object]
 def _against(shown: Cell, found: Difference) -> Cell:
     sign = "+" if found.difference > 0 else ""
     change = f"{sign}{present.number(found.difference)}"
-    if not found.gain:
+    if found.gain is None:  # the metric has no better and worse: only the number is told
+        return replace(shown, change=change, tone="even")
+    if found.gain == 0:
         return replace(shown, change=change, tone="even", word=_("the same"), icon="minus")
     tone = "better" if found.gain > 0 else "worse"
     word = _("better") if found.gain > 0 else _("worse")
